@@ -1,0 +1,1 @@
+"""What ships with spm: the registry of data sets that can be downloaded."""

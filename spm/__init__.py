@@ -1,0 +1,62 @@
+"""Spatial pyramids: bag of visual words, spatial pyramid matching and spatial pyramid pooling on one road."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BagOfWords": "encoders",
+    "DenseSIFT": "sift",
+    "ImageError": "errors",
+    "KernelSVC": "svm",
+    "LocalFeatures": "local",
+    "PerClassShuffleSplit": "splits",
+    "PyramidVectorizer": "vectorizer",
+    "SpatialPyramid": "pyramid",
+    "SpmError": "errors",
+    "compare": "comparison",
+    "evaluate": "protocols",
+    "load": "storage",
+    "load_folder": "datasets",
+    "predict": "protocols",
+    "save": "storage",
+}
+_MODULES = ("datasets", "kernels", "presets")
+
+__all__ = ["__version__", *sorted(_HOMES), *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import kernels as kernels
+    from . import presets as presets
+    from .comparison import compare as compare
+    from .datasets import load_folder as load_folder
+    from .encoders import BagOfWords as BagOfWords
+    from .errors import ImageError as ImageError
+    from .errors import SpmError as SpmError
+    from .local import LocalFeatures as LocalFeatures
+    from .protocols import evaluate as evaluate
+    from .protocols import predict as predict
+    from .pyramid import SpatialPyramid as SpatialPyramid
+    from .sift import DenseSIFT as DenseSIFT
+    from .splits import PerClassShuffleSplit as PerClassShuffleSplit
+    from .storage import load as load
+    from .storage import save as save
+    from .svm import KernelSVC as KernelSVC
+    from .vectorizer import PyramidVectorizer as PyramidVectorizer

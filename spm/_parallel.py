@@ -1,0 +1,109 @@
+"""Work in threads: a function and an iterable in, the results in order out, with progress and one BLAS thread each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_depth = 0
+_restore: list[Callable[[], None]] = []
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS, OpenMP and OpenCV to one thread each while any caller is inside.
+
+    The limit is set by the first to enter and lifted by the last to leave: limits that overlap without a count
+    would leave BLAS at one thread for good.
+    """
+    global _depth
+    with _lock:
+        _depth += 1
+        if _depth == 1:
+            _enter()
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                while _restore:
+                    _restore.pop()()
+
+
+def _enter() -> None:
+    from threadpoolctl import threadpool_limits
+
+    from ._opencv import cv2
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    limits = threadpool_limits(limits=1)
+    _restore.extend([lambda: cv2.setNumThreads(threads), limits.restore_original_limits])
+
+
+def _call(function: Callable[..., T], items: list[Any]) -> list[T]:
+    with single_threaded():
+        return [function(item) for item in items]
+
+
+def effective_n_jobs(n_jobs: int | None) -> int:
+    """Return the number of workers that `n_jobs` means here, as joblib reads it."""
+    import joblib
+
+    return joblib.effective_n_jobs(n_jobs)
+
+
+def in_order(
+    function: Callable[[Any], T],
+    items: Iterable[Any],
+    *,
+    n_jobs: int | None,
+    batch: int = 1,
+    label: str = "",
+    total: int | None = None,
+    verbose: bool = False,
+) -> Iterator[T]:
+    """Yield ``function(item)`` for every item, in order, from joblib workers.
+
+    Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one item. It must be picklable for back-ends of processes.
+    items : iterable
+        Taken as the work proceeds, never all at once.
+    n_jobs : int or None
+        As joblib means it.
+    batch : int, default=1
+        Items per task; larger where one item takes less than a few milliseconds.
+    label, total, verbose
+        A progress bar with that label appears on standard error after two seconds when `verbose`.
+    """
+    import joblib
+    from tqdm import tqdm
+
+    batches = _batched(items, batch)
+    bar = tqdm(desc=label, total=total, disable=not verbose, delay=2.0, leave=False, unit="image")
+    with single_threaded(), bar:
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        for results in pool(joblib.delayed(_call)(function, part) for part in batches):
+            yield from results
+            bar.update(len(results))
+
+
+def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part

@@ -1,0 +1,46 @@
+"""Boxes: x0, y0, x1, y1 in pixels, half-open, never "+1"; a pixel's centre lies at +0.5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import SpmError
+
+
+def check_boxes(boxes: Any) -> np.ndarray:
+    """Return `boxes` as an (n, 4) float64 array of half-open x0, y0, x1, y1.
+
+    Parameters
+    ----------
+    boxes : array-like of shape (n, 4)
+        Left, top, right and bottom edges in pixels; the right and bottom edges are not part of the box.
+
+    Returns
+    -------
+    ndarray of shape (n, 4), float64
+
+    Raises
+    ------
+    SpmError
+        For another shape, for values that are not finite, and for a box without width or height.
+
+    Examples
+    --------
+    >>> check_boxes([[0, 0, 10, 5]])
+    array([[ 0.,  0., 10.,  5.]])
+    """
+    checked = np.asarray(boxes, dtype=np.float64)
+    if checked.size == 0:
+        return np.empty((0, 4))
+    if checked.ndim != 2 or checked.shape[1] != 4:
+        raise SpmError(f"boxes must have shape (n, 4) as x0, y0, x1, y1, got {checked.shape}")
+    if not np.isfinite(checked).all():
+        raise SpmError("boxes must be finite numbers")
+    flat = np.flatnonzero((checked[:, 2] <= checked[:, 0]) | (checked[:, 3] <= checked[:, 1]))
+    if len(flat):
+        raise SpmError(
+            f"box {flat[0]} is {checked[flat[0]].tolist()}: x1 must exceed x0 and y1 exceed y0 (order x0, y0, x1, y1)"
+        )
+    return checked

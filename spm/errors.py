@@ -1,0 +1,76 @@
+"""What can go wrong, and the argument checks that say so: any value in, the same value or one clear error out."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+
+class SpmError(ValueError):
+    """The root of every error that spm raises on purpose: it says what, what was wanted, what came, what to do."""
+
+
+class ImageError(SpmError):
+    """One image cannot be used.
+
+    Parameters
+    ----------
+    source : str
+        The image's file name, or a word such as ``"array"`` for an image in memory.
+    reason : str
+        What is wrong with it and what to do.
+
+    Attributes
+    ----------
+    source, reason : str
+        As given.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class MissingDependencyError(SpmError, ImportError):
+    """A package that a feature needs is missing or cannot be imported; the message has the command that installs it."""
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """Return `value`, or raise `SpmError` listing the choices when it is none of them.
+
+    Examples
+    --------
+    >>> check_choice("window", "flat", ("flat", "gaussian"))
+    'flat'
+    """
+    choices = list(choices)
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise SpmError(f"{name}={value!r} is not an option: choose one of {listed}")
+    return value
+
+
+def check_number(
+    name: str, value: Any, *, above: float | None = None, least: float | None = None, integer: bool = False
+) -> Any:
+    """Return `value`, or raise `SpmError` when it is not a finite number within the bounds.
+
+    Examples
+    --------
+    >>> check_number("step", 8, least=1, integer=True)
+    8
+    """
+    kind = numbers.Integral if integer else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, bool) and abs(float(value)) != float("inf")
+    good = good and value == value
+    good = good and (above is None or value > above) and (least is None or value >= least)
+    if not good:
+        bounds = [f"above {above}"] * (above is not None) + [f"at least {least}"] * (least is not None)
+        wanted = " ".join(["a whole number" if integer else "a finite number", *bounds])
+        raise SpmError(f"{name} must be {wanted}, got {value!r}")
+    return value
