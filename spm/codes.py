@@ -1,0 +1,66 @@
+"""Codes: what an encoder makes of descriptors, kept in factors so that pooling never forms them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import SpmError
+
+
+@dataclass(frozen=True)
+class Codes:
+    """N codes, each the product of sparse word weights q and moments m.
+
+    The code of a feature is q (x) m flattened, word by word: m = 1 for word counts, (1, x) for VLAD, (1, x, x^2) for
+    Fisher vectors; without an encoder q = 1 and m = x.
+
+    Parameters
+    ----------
+    words : ndarray of shape (N, k), int32
+        The words that each feature uses.
+    weights : ndarray of shape (N, k), float32
+        How much it uses each.
+    moments : ndarray of shape (N, M), float32
+    n_words : int
+        The size of the vocabulary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codes = Codes(np.array([[2], [0]]), np.ones((2, 1)), np.ones((2, 1)), n_words=3)
+    >>> codes.toarray()
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+
+    words: np.ndarray
+    weights: np.ndarray
+    moments: np.ndarray
+    n_words: int
+
+    def __post_init__(self) -> None:
+        if self.words.shape != self.weights.shape or len(self.words) != len(self.moments):
+            raise SpmError(
+                f"codes need words and weights of one shape and as many moments, got {self.words.shape}, "
+                f"{self.weights.shape} and {self.moments.shape}"
+            )
+
+    @classmethod
+    def plain(cls, values: np.ndarray) -> Codes:
+        """Return the codes of values that no encoder turns into words: q = 1, m = x."""
+        n = len(values)
+        ones = np.ones((n, 1), dtype=np.float32)
+        return cls(np.zeros((n, 1), dtype=np.int32), ones, values.astype(np.float32, copy=False), 1)
+
+    @property
+    def n_values(self) -> int:
+        """Values in one code: words times moments."""
+        return self.n_words * self.moments.shape[1]
+
+    def toarray(self) -> np.ndarray:
+        """Return the codes written out, of shape (N, n_words * M), float32."""
+        q = np.zeros((len(self.words), self.n_words), dtype=np.float32)
+        np.add.at(q, (np.arange(len(q))[:, None], self.words), self.weights)
+        return (q[:, :, None] * self.moments[:, None, :]).reshape(len(q), -1).astype(np.float32)

@@ -1,0 +1,20 @@
+"""Names of data sets in, images (or their paths) and labels out."""
+
+from .digits import load_digit_images
+from .download import get_data_home
+from .fetch import fetch_caltech101, fetch_scene15, fetch_voc2007
+from .folder import load_folder, read_train_list
+from .layouts import MATERIALS, RESERVED_BOXES, make_layouts
+
+__all__ = [
+    "MATERIALS",
+    "RESERVED_BOXES",
+    "fetch_caltech101",
+    "fetch_scene15",
+    "fetch_voc2007",
+    "get_data_home",
+    "load_digit_images",
+    "load_folder",
+    "make_layouts",
+    "read_train_list",
+]

@@ -1,0 +1,139 @@
+"""Encoders: descriptors in, codes over a learned vocabulary out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .codebooks import kmeans, nearest_words
+from .codes import Codes
+from .errors import SpmError
+
+
+class EncoderMixin(TransformerMixin):
+    """What every encoder has beyond its own ``fit`` and ``encode``."""
+
+    def encode(self, values: np.ndarray) -> Codes:
+        """Return the codes of descriptors of shape (N, D)."""
+        raise TypeError(f"{type(self).__name__} must define encode(values)")
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the codes written out.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            Descriptors.
+
+        Returns
+        -------
+        ndarray of shape (N, n_words * M), float32
+        """
+        check_is_fitted(self)
+        return self.encode(validate_data(self, X, dtype=np.float32, reset=False)).toarray()
+
+    def finish(self, statistics: np.ndarray) -> np.ndarray:
+        """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, D): here, leave them."""
+        return statistics
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class BagOfWords(EncoderMixin, BaseEstimator):
+    """Hard assignment: a descriptor counts one for its nearest word (Csurka 2004; Lazebnik 2006, section 4).
+
+    Parameters
+    ----------
+    n_words : int, default=200
+        Size of the vocabulary.
+    clusterer : estimator, optional
+        Any scikit-learn clusterer that learns `cluster_centers_`; its centres become the words, as many as it has.
+        By default `spm.codebooks.kmeans`.
+    n_init : int, default=1
+        Independent starts of the default clustering.
+    random_state : int, RandomState or None
+        Seeds the default clustering, and a given clusterer whose own is None.
+    n_jobs : int or None
+        Threads of the default clustering, as joblib means it.
+
+    Attributes
+    ----------
+    words_ : ndarray of shape (n_words, D), float32
+        The vocabulary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> descriptors = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0]])
+    >>> spm.BagOfWords(n_words=2, random_state=0).fit_transform(descriptors).sum(axis=0)
+    array([1., 2.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        *,
+        n_words: int = 200,
+        clusterer: Any = None,
+        n_init: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_words = n_words
+        self.clusterer = clusterer
+        self.n_init = n_init
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> BagOfWords:
+        """Learn the vocabulary from descriptors of shape (N, D).
+
+        Raises
+        ------
+        SpmError
+            For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
+        """
+        X = validate_data(self, X, dtype=np.float32)
+        if self.clusterer is None:
+            words = kmeans(
+                X, self.n_words, n_init=self.n_init, random_state=self.random_state, n_jobs=self.n_jobs
+            ).centers
+        else:
+            words = self._cluster(X)
+        self.words_ = np.ascontiguousarray(words, dtype=np.float32)
+        return self
+
+    def _cluster(self, X: np.ndarray) -> np.ndarray:
+        clusterer = clone(self.clusterer)
+        seed_if_unset(clusterer, self.random_state)
+        clusterer.fit(X)
+        if not hasattr(clusterer, "cluster_centers_"):
+            raise SpmError(
+                f"clusterer={self.clusterer!r} learns no cluster_centers_: "
+                "give one that does, such as KMeans, MiniBatchKMeans or BisectingKMeans"
+            )
+        return clusterer.cluster_centers_
+
+    def encode(self, values: np.ndarray) -> Codes:
+        """Return the codes of descriptors of shape (N, D): the nearest word, once."""
+        nearest, _ = nearest_words(np.ascontiguousarray(values, dtype=np.float32), self.words_)
+        ones = np.ones((len(nearest), 1), dtype=np.float32)
+        return Codes(nearest[:, None], ones, ones, len(self.words_))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the words' names, ``word0`` and on."""
+        check_is_fitted(self)
+        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
+
+
+def seed_if_unset(estimator: Any, random_state: Any) -> None:
+    """Set every `random_state` of `estimator` and its nested parts that is None."""
+    for name, value in estimator.get_params(deep=True).items():
+        if (name == "random_state" or name.endswith("__random_state")) and value is None:
+            estimator.set_params(**{name: random_state})

@@ -1,0 +1,242 @@
+"""Image reading: a file, an array or a Pillow image in, uint8 pixels as a person sees them out."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from typing import IO, Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from .errors import ImageError, check_choice
+
+MAX_PIXELS = 100_000_000
+"""The most pixels that an image file may have, read from its header before anything is decoded."""
+
+ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
+
+_PILLOW_MODES = {"grey": "L", "rgb": "RGB"}
+_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa")
+_NEVER_READ_BEYOND_THEIR_END = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_ROUNDING = 1e-6  # how far beyond 0..1 a float may lie by rounding alone
+
+
+def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
+    """Read one image as uint8 pixels, upright, in colour or grey.
+
+    Parameters
+    ----------
+    image : str, path, ndarray or PIL.Image.Image
+        A file of any kind that Pillow reads (the first frame where it has several), turned upright by its EXIF tag;
+        or pixels of shape (height, width), (height, width, 1), (height, width, 3) in RGB order or (height, width, 4)
+        in RGBA order: uint8, uint16 in 0..65535, float in 0..1, or bool.
+    mode : {"rgb", "grey"}, default="rgb"
+        What to return. Grey is Rec. 601 luma, 0.299 R + 0.587 G + 0.114 B, for files and arrays alike.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3) for "rgb" or (height, width) for "grey", dtype uint8
+        C-contiguous and writable. An array that is so already is returned itself, not a copy.
+
+    Raises
+    ------
+    ImageError
+        When the file is missing, not an image, damaged, incomplete or larger than `MAX_PIXELS`, or when the pixels are
+        of another type, shape or range.
+
+    Notes
+    -----
+    Transparent pixels lie over white. 16-bit grey is scaled to 8 bits by rounding v / 257; of 16-bit colour files
+    Pillow keeps the high byte. What lies in the middle of a JPEG has no check sum: bytes changed there can go unseen.
+
+    Examples
+    --------
+    >>> read_image(np.array([[0.0, 0.5, 1.0]]), mode="grey")
+    array([[  0, 128, 255]], dtype=uint8)
+    >>> read_image(np.zeros((480, 640), np.uint8)).shape
+    (480, 640, 3)
+    """
+    check_choice("mode", mode, _PILLOW_MODES)
+    if isinstance(image, np.ndarray):
+        return _from_array(np.asarray(image), mode)
+    if isinstance(image, str | os.PathLike):
+        return _from_file(os.fsdecode(image), mode)
+    if isinstance(image, Image.Image):
+        return _from_pillow(image, mode, name_of(image))
+    raise ImageError(
+        name_of(image),
+        "an image must be a file name, a numpy array or a PIL.Image.Image: convert it, for instance by np.asarray",
+    )
+
+
+def name_of(image: Any) -> str:
+    """Return what to call an image in a message: its file name, or what it is.
+
+    Examples
+    --------
+    >>> name_of("photos/cat.jpg"), name_of(np.zeros((4, 6)))
+    ('photos/cat.jpg', 'array of shape (4, 6)')
+    """
+    if isinstance(image, str | os.PathLike):
+        return os.fsdecode(image)
+    if isinstance(image, np.ndarray):
+        return f"array of shape {image.shape}"
+    if isinstance(image, Image.Image):
+        return os.fsdecode(getattr(image, "filename", "")) or f"Pillow image of size {image.size}"
+    return f"object of type {type(image).__name__}"
+
+
+# Files
+
+
+def _from_file(path: str, mode: str) -> np.ndarray:
+    try:
+        with _WatchedFile(path) as file:
+            image = _identify(file)
+            file.ran_out = False
+            pixels = _from_pillow(image, mode, path)
+            incomplete = file.ran_out and image.format in _NEVER_READ_BEYOND_THEIR_END
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(path, _why_unreadable(path, error)) from error
+    if incomplete and ImageFile.LOAD_TRUNCATED_IMAGES:  # set by others: Pillow fills up half a file and says nothing
+        raise ImageError(path, "the file is incomplete: get it again")
+    return pixels
+
+
+class _WatchedFile(io.FileIO):
+    """A file that remembers whether its reader asked for more than there is."""
+
+    ran_out = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        self.ran_out = self.ran_out or (not data and size != 0)
+        return data
+
+
+def _identify(file: IO[bytes]) -> Image.Image:
+    """Read the header: ``Image.open`` without Pillow's pixel limit, which warns and is one for the whole process."""
+    prefix = file.read(16)
+    for load_plugins in (Image.preinit, Image.init):  # the common formats, then all
+        load_plugins()
+        for opener, accepts in list(Image.OPEN.values()):
+            try:
+                accepted = accepts is None or accepts(prefix)
+                if accepted and not isinstance(accepted, str):  # a text says why this format is not supported
+                    file.seek(0)
+                    return opener(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # it is of another format
+                continue
+    raise UnidentifiedImageError
+
+
+def _why_unreadable(path: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError) and os.path.getsize(path) == 0:
+        return "the file is empty: get it again"
+    if isinstance(error, UnidentifiedImageError):
+        return "this is no image that Pillow can read, or its header is damaged: get it again or convert it to PNG"
+    if isinstance(error, OSError) and os.path.isdir(path):
+        return "this is a folder: give the name of one image file"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the file cannot be read ({error.strerror})"
+    return _undecodable(error)
+
+
+def _undecodable(error: Exception) -> str:
+    return f"the image cannot be decoded ({error}): it is damaged or incomplete, get it again"
+
+
+# Pillow images
+
+
+def _from_pillow(image: Image.Image, mode: str, source: str) -> np.ndarray:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(source, f"{width} x {height} pixels are more than {MAX_PIXELS}, the limit: make it smaller")
+    try:
+        image.load()
+        white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
+        image = _upright(image)
+        pixels = _deep_pixels(image, white_is_zero) if image.mode[0] in "IF" else _pixels(image, mode)
+    except Exception as error:
+        raise ImageError(source, _undecodable(error)) from error
+    return _from_array(pixels, mode, source)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn the image as its EXIF tag says."""
+    if image.format == "TIFF":  # Pillow has turned it while loading (and 10.0 leaves the tag in place)
+        return image
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged tag is no reason to refuse good pixels
+        return image
+    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+
+
+def _deep_pixels(image: Image.Image, white_is_zero: bool) -> np.ndarray:
+    """Return 16-bit or float grey: Pillow keeps some 16-bit images in 32 bits and does not invert 16-bit negatives."""
+    pixels = np.array(image)
+    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() <= 65535:
+        pixels = pixels.astype(np.uint16)
+    return 65535 - pixels if white_is_zero and pixels.dtype.kind == "u" else pixels
+
+
+def _pixels(image: Image.Image, mode: str) -> np.ndarray:
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    wanted = _PILLOW_MODES[mode]
+    return np.array(image if image.mode == wanted else image.convert(wanted))
+
+
+# Arrays
+
+
+def _from_array(array: np.ndarray, mode: str, source: str = "array") -> np.ndarray:
+    if array.size == 0:
+        raise ImageError(source, f"the image has no pixels: its shape is {array.shape}")
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (1, 3, 4)):
+        wanted = "(height, width) or (height, width, channels) with 1, 3 or 4 channels"
+        hint = "put its channels last, np.moveaxis(image, 0, -1)" if array.ndim == 3 else "give one image at a time"
+        raise ImageError(source, f"an image must be of shape {wanted}, this is of shape {array.shape}: {hint}")
+    pixels = _to_bytes(array, source)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.shape[2:] == {"grey": (), "rgb": (3,)}[mode]:
+        return np.require(pixels, requirements=["C", "W"])
+    return _pixels(Image.fromarray(pixels), mode)
+
+
+def _to_bytes(array: np.ndarray, source: str) -> np.ndarray:
+    """Scale pixels of any allowed type to uint8."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "u" and size == 1:
+        return array
+    if kind == "u" and size == 2:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # v / 257, rounded
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if kind == "f":
+        return _unit_to_bytes(array, source)
+    wanted = "pixels must be uint8, uint16, bool or float in 0..1"
+    hint = "if they lie in 0..255 use image.astype(np.uint8), else divide by the maximum"
+    raise ImageError(source, f"{wanted}, these are {array.dtype}: {hint}")
+
+
+def _unit_to_bytes(array: np.ndarray, source: str) -> np.ndarray:
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise ImageError(source, "the pixels hold NaN or infinite values: replace them, for instance by np.nan_to_num")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        hint = "divide by the maximum (255 for 8-bit values)"
+        raise ImageError(source, f"float pixels must lie in 0..1, these lie in {low:g}..{high:g}: {hint}")
+    return np.rint(np.clip(array, 0, 1).astype(np.float64) * 255).astype(np.uint8)

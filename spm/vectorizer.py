@@ -1,0 +1,323 @@
+"""The road itself: images in, one vector each out, whichever way their local features are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ._opencv import cv2
+from ._parallel import in_order
+from .codes import Codes
+from .encoders import seed_if_unset
+from .errors import SpmError, check_choice, check_number
+from .images import check_images, content_of
+from .local import LocalFeatures
+from .norms import check_norm, normalise
+from .pyramid import SpatialPyramid
+from .sift import DenseSIFT
+
+BATCH = 8  # images in one task
+LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
+
+Views = list[tuple[LocalFeatures, ...]]
+
+
+class PyramidVectorizer(TransformerMixin, BaseEstimator):
+    """Turn images into vectors: local features, codes, spatial pyramid, normalisation.
+
+    To images what `sklearn.feature_extraction.text.CountVectorizer` is to text. Images are streamed: one is read,
+    turned into its vector and forgotten, so memory does not grow with their number. In order: the pyramid pools the
+    codes, unweighted; the encoder finishes each cell; `norm`; the levels' weights.
+
+    Parameters
+    ----------
+    features : extractor, optional
+        Makes the local features. By default ``DenseSIFT()``.
+    encoder : encoder, optional
+        Turns each local feature into a code, such as ``BagOfWords()``. By default none: the features themselves are
+        pooled, which is what the cells of a CNN want.
+    pyramid : SpatialPyramid, optional
+        By default ``SpatialPyramid()``.
+    reduce : transformer, optional
+        Fitted on the sampled descriptors and applied before the encoder, such as ``PCA(64)``.
+    norm : {"l1", "l2", "power"}, a tuple of these, or None, default="l1"
+        Applied in order. l1 divides by the sum of absolute values over the number of levels.
+    norm_over : {"vector", "cell"}, default="vector"
+        What is normalised: the whole vector, or each cell by itself.
+    sample_size : int, default=100_000
+        Descriptors, at most, that `reduce` and `encoder` learn from.
+    sample_per_image : int, optional
+        Descriptors, at most, from one image. By default as many as it takes to reach `sample_size` with all images,
+        and 200 at least, so that of many images only some are opened.
+    memory : joblib.Memory or path, optional
+        Where to keep local features between fits. An entry is found again by the file's bytes, the extractor's
+        options and the versions of spm and OpenCV, never by the file's name.
+    n_jobs : int or None
+        Workers, as joblib means it: threads, unless the caller's ``joblib.parallel_config`` says otherwise.
+    verbose : bool, default=False
+        Whether to show progress on standard error after two seconds.
+    random_state : int, RandomState or None
+        Draws the sample, and seeds the nested parts whose own is None.
+
+    Attributes
+    ----------
+    encoders_, reducers_ : list
+        The fitted clones, one for every layer of the features (one for SIFT), or None each.
+    encoder_, reduce_
+        Those of the first layer.
+    pyramid_ : SpatialPyramid
+        The fitted clone.
+    n_features_out_ : int
+        Length of a vector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
+    >>> vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), random_state=0)
+    >>> vec.fit_transform(images).shape
+    (4, 105)
+    """
+
+    def __init__(
+        self,
+        *,
+        features: Any = None,
+        encoder: Any = None,
+        pyramid: SpatialPyramid | None = None,
+        reduce: Any = None,
+        norm: str | Sequence[str] | None = "l1",
+        norm_over: str = "vector",
+        sample_size: int = 100_000,
+        sample_per_image: int | None = None,
+        memory: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.features = features
+        self.encoder = encoder
+        self.pyramid = pyramid
+        self.reduce = reduce
+        self.norm = norm
+        self.norm_over = norm_over
+        self.sample_size = sample_size
+        self.sample_per_image = sample_per_image
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> PyramidVectorizer:
+        """Learn the vocabulary from a sample of the images' descriptors.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
+        y : ignored
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        SpmError
+            For an option that is not valid, or too few descriptors for the encoder.
+        """
+        self._check_options()
+        X = check_images(X)
+        random = check_random_state(self.random_state)
+        self.features_ = DenseSIFT() if self.features is None else clone(self.features)
+        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
+        layers = self._sample(X, random)  # one array of descriptors a layer
+        self.reducers_, self.encoders_, self.widths_ = [], [], []
+        for values in layers:
+            reducer = self._fit_part(self.reduce, values, random)
+            if reducer is not None:
+                values = reducer.transform(values)
+            self.reducers_.append(reducer)
+            encoder = self._fit_part(self.encoder, values, random)
+            self.encoders_.append(encoder)
+            self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
+        self.n_features_out_ = sum(self.widths_) * len(self.pyramid_.cell_weights())
+        return self
+
+    def _check_options(self) -> None:
+        check_norm(self.norm)
+        check_choice("norm_over", self.norm_over, ("vector", "cell"))
+        check_number("sample_size", self.sample_size, least=1, integer=True)
+        if self.sample_per_image is not None:
+            check_number("sample_per_image", self.sample_per_image, least=1, integer=True)
+        pyramid = SpatialPyramid() if self.pyramid is None else self.pyramid
+        pyramid.level_weights()
+
+    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState) -> Any:
+        if part is None:
+            return None
+        fitted = clone(part)
+        seed_if_unset(fitted, random.randint(2**31 - 1))
+        if "n_jobs" in fitted.get_params() and fitted.n_jobs is None:
+            fitted.set_params(n_jobs=self.n_jobs)
+        return fitted.fit(values)
+
+    def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[np.ndarray]:
+        """Return descriptors of randomly chosen images, one array a layer, in the order of the images."""
+        learns = self.encoder is not None or self.reduce is not None
+        per_image = self.sample_per_image or max(LEAST_PER_IMAGE, -(-self.sample_size // len(X)))
+        n_images = min(len(X), -(-self.sample_size // per_image)) if learns else 1
+        chosen = np.sort(random.permutation(len(X))[:n_images])
+        tasks = [(X[i], int(seed)) for i, seed in zip(chosen, random.randint(2**31 - 1, size=n_images), strict=True)]
+        draw = partial(self._draw, count=min(per_image, self.sample_size))
+        drawn = list(self._in_order(draw, tasks, "sampling"))
+        layers = [np.concatenate(values) for values in zip(*drawn, strict=True)]
+        order = random.permutation(max(len(values) for values in layers))
+        return [values[np.sort(order[order < len(values)][: self.sample_size])] for values in layers]
+
+    def _draw(self, task: tuple[Any, int], count: int) -> list[np.ndarray]:
+        """Return at most `count` random descriptors of each layer of one image."""
+        image, seed = task
+        random = np.random.RandomState(seed)
+        drawn = []
+        for layer in zip(*self._views(image), strict=True):  # the layer's views
+            values = np.concatenate([local.values for local in layer])
+            drawn.append(values[np.sort(random.permutation(len(values))[:count])])
+        return drawn
+
+    def _views(self, image: Any) -> Views:
+        """Return the image's views, from `memory` where it has them."""
+        if self.memory is None:
+            return self.features_.views(image)
+        import joblib
+
+        memory = self.memory if hasattr(self.memory, "cache") else joblib.Memory(self.memory, verbose=0)
+        views = memory.cache(_remembered_views, ignore=["features", "image"], verbose=0)
+        return views(_key(self.features_, image), self.features_, image)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return one vector for every image.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out_), float32
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        """
+        check_is_fitted(self)
+        X = check_images(X)
+        vectors = np.empty((len(X), self.n_features_out_), dtype=np.float32)
+        for i, vector in enumerate(self._in_order(self._vector, X, "vectors")):
+            vectors[i] = vector
+        return vectors
+
+    def _vector(self, image: Any) -> np.ndarray:
+        return self._pooled(image, None)[0]
+
+    def transform_regions(self, image: Any, boxes: Any) -> np.ndarray:
+        """Return one vector for every box of one image, whose features are extracted and encoded once.
+
+        Parameters
+        ----------
+        image : path or array
+        boxes : array-like of shape (n_boxes, 4)
+            x0, y0, x1, y1 in pixels, half-open.
+
+        Returns
+        -------
+        ndarray of shape (n_boxes, n_features_out_), float32
+            A box over the whole image has the image's own vector.
+
+        Raises
+        ------
+        SpmError
+            For a malformed box, or one that lies wholly outside the image.
+        """
+        check_is_fitted(self)
+        return self._pooled(image, boxes)
+
+    def _pooled(self, image: Any, boxes: Any) -> np.ndarray:
+        """Return the vectors of the image's regions, shape (n_regions, n_features_out_)."""
+        views = self._views(image)
+        layers = []
+        for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
+            pooled = [self._pool_layer(view[layer], reducer, encoder, boxes) for view in views]
+            layers.append(sum(pooled[1:], start=pooled[0]) / np.float32(len(pooled)))  # (n_regions, n_cells, D)
+        weights = self.pyramid_.cell_weights()[:, None].astype(np.float32)
+        if self.norm_over == "cell":
+            layers = [normalise(cells, self.norm) for cells in layers]
+        joined = np.concatenate([cells.reshape(len(cells), -1) for cells in layers], axis=1)
+        if self.norm_over == "vector":
+            joined = normalise(joined, self.norm, len(self.pyramid_.grids()))
+        return joined * np.concatenate([np.broadcast_to(weights, cells.shape[1:]).ravel() for cells in layers])
+
+    def _pool_layer(self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any) -> np.ndarray:
+        values = local.values if reducer is None else reducer.transform(local.values)
+        codes = Codes.plain(values) if encoder is None else encoder.encode(values)
+        pooled = self.pyramid_.pool(local, boxes, codes=codes)
+        return pooled if encoder is None else encoder.finish(pooled)
+
+    def _in_order(self, function: Any, images: Sequence[Any], label: str) -> Iterator[Any]:
+        return in_order(
+            function, images, n_jobs=self.n_jobs, batch=BATCH, label=label, total=len(images), verbose=self.verbose
+        )
+
+    @property
+    def encoder_(self) -> Any:
+        """The fitted encoder of the first layer."""
+        return self.encoders_[0]
+
+    @property
+    def reduce_(self) -> Any:
+        """The fitted `reduce` of the first layer."""
+        return self.reducers_[0]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the values' names in order: layer (if there are several), level, row and column, then channel."""
+        check_is_fitted(self)
+        cells = self.pyramid_.cell_names()
+        names = []
+        for layer, (encoder, width) in enumerate(zip(self.encoders_, self.widths_, strict=True)):
+            prefix = f"layer{layer}_" if len(self.encoders_) > 1 else ""
+            channels = [f"x{d}" for d in range(width)] if encoder is None else encoder.get_feature_names_out()
+            names += [f"{prefix}{cell}_{channel}" for cell in cells for channel in channels]
+        return np.array(names, dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_out_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.no_validation = True
+        return tags
+
+
+def _key(features: Any, image: Any) -> str:
+    """Return what an image's local features depend on, as a digest."""
+    import joblib
+
+    from . import __version__
+
+    digest = blake2b(content_of(image), digest_size=20)
+    options = (type(features).__qualname__, features.get_params(deep=True), __version__, cv2.__version__)
+    digest.update(joblib.hash(options).encode())
+    return digest.hexdigest()
+
+
+def _remembered_views(key: str, features: Any, image: Any) -> Views:
+    """Return the views of an image; joblib keeps them by `key`."""
+    return features.views(image)
