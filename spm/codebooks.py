@@ -164,23 +164,10 @@ def nearest_words(X: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.nd
     scores : ndarray of shape (N,), float32
         x.c - |c|^2 / 2 for the nearest centre c, so that the squared distance is |x|^2 - 2 * score.
     """
-    halves = 0.5 * np.einsum("kd,kd->k", centers, centers)
     products = X @ centers.T  # (N, K)
-    nearest = np.empty(len(X), dtype=np.int64)
-    scores = np.empty(len(X), dtype=np.float32)
-    _best(products, halves, nearest, scores)
-    return nearest, scores
-
-
-@njit(nogil=True, cache=True)
-def _best(products, halves, nearest, scores):
-    for n in range(len(products)):
-        best, at = products[n, 0] - halves[0], 0
-        for k in range(1, products.shape[1]):
-            score = products[n, k] - halves[k]
-            if score > best:
-                best, at = score, k
-        nearest[n], scores[n] = at, best
+    products -= 0.5 * np.einsum("kd,kd->k", centers, centers)
+    nearest = products.argmax(axis=1)
+    return nearest, products[np.arange(len(X)), nearest]
 
 
 @njit(nogil=True, cache=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from .errors import ImageError, check_choice
+from .errors import ImageError, SpmError, check_choice
 
 MAX_PIXELS = 100_000_000
 """The most pixels that an image file may have, read from its header before anything is decoded."""
@@ -86,6 +87,57 @@ def name_of(image: Any) -> str:
     if isinstance(image, Image.Image):
         return os.fsdecode(getattr(image, "filename", "")) or f"Pillow image of size {image.size}"
     return f"object of type {type(image).__name__}"
+
+
+def check_images(images: Any) -> Sequence[Any]:
+    """Return `images` as a sequence of single images, none of them read yet.
+
+    Parameters
+    ----------
+    images : sequence of paths or arrays, or one array of shape (n, height, width) or (n, height, width, channels)
+
+    Raises
+    ------
+    SpmError
+        For one image instead of several, an empty sequence, or something that is no sequence.
+
+    Examples
+    --------
+    >>> len(check_images(np.zeros((5, 32, 32), np.uint8)))
+    5
+    """
+    hint = "give a list of file names, a list of arrays, or one array of shape (n, height, width[, channels])"
+    if isinstance(images, str | os.PathLike | Image.Image):
+        raise SpmError(f"images={name_of(images)!r} is one image: put it into a list, [image]")
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OUS":
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
+        if single or images.ndim not in (3, 4):
+            raise SpmError(f"images of shape {images.shape} are not several images: {hint}; one image goes as [image]")
+    if not hasattr(images, "__len__") or not hasattr(images, "__getitem__") or isinstance(images, bytes | dict):
+        raise SpmError(f"images of type {type(images).__name__} are no sequence: {hint}")
+    if hasattr(images, "iloc"):  # a pandas Series is indexed by its labels
+        images = images.to_numpy()
+    if len(images) == 0:
+        raise SpmError(f"images is empty: {hint}")
+    return images
+
+
+def content_of(image: ImageLike) -> bytes:
+    """Return the bytes that an image is: those of its file, or of its pixels with their shape and type.
+
+    Raises
+    ------
+    ImageError
+        When a file cannot be read.
+    """
+    if isinstance(image, str | os.PathLike):
+        try:
+            with open(image, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise ImageError(name_of(image), _why_unreadable(os.fsdecode(image), error)) from error
+    pixels = np.asarray(image)
+    return f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()
 
 
 # Files
