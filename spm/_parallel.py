@@ -52,13 +52,6 @@ def _call(function: Callable[..., T], items: list[Any]) -> list[T]:
         return [function(item) for item in items]
 
 
-def effective_n_jobs(n_jobs: int | None) -> int:
-    """Return the number of workers that `n_jobs` means here, as joblib reads it."""
-    import joblib
-
-    return joblib.effective_n_jobs(n_jobs)
-
-
 def in_order(
     function: Callable[[Any], T],
     items: Iterable[Any],
@@ -87,15 +80,20 @@ def in_order(
         A progress bar with that label appears on standard error after two seconds when `verbose`.
     """
     import joblib
-    from tqdm import tqdm
 
     batches = _batched(items, batch)
-    bar = tqdm(desc=label, total=total, disable=not verbose, delay=2.0, leave=False, unit="image")
-    with single_threaded(), bar:
+    with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
         for results in pool(joblib.delayed(_call)(function, part) for part in batches):
             yield from results
             bar.update(len(results))
+
+
+def progress_bar(label: str, *, total: int | None, unit: str, verbose: bool) -> Any:
+    """Return a tqdm bar on standard error that appears after two seconds, and only when `verbose`."""
+    from tqdm import tqdm
+
+    return tqdm(desc=label, total=total, unit=unit, disable=not verbose, delay=2.0, leave=False)
 
 
 def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from numba import njit
 from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
-from ._parallel import in_order, single_threaded
+from ._parallel import in_order, progress_bar, single_threaded
 from .errors import SpmError, check_number
 
 BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
@@ -47,6 +48,7 @@ def kmeans(
     tol: float = 1e-4,
     random_state: Any = None,
     n_jobs: int | None = None,
+    verbose: bool = False,
 ) -> KMeansResult:
     """Cluster descriptors by Lloyd's algorithm, over-relaxed and coarse to fine.
 
@@ -72,6 +74,8 @@ def kmeans(
     random_state : int, RandomState or None
     n_jobs : int or None
         Threads, as joblib means it.
+    verbose : bool, default=False
+        Whether to show progress on standard error after two seconds.
 
     Returns
     -------
@@ -100,8 +104,11 @@ def kmeans(
             "take more images or a smaller step, or lower n_words"
         )
     random = check_random_state(random_state)
-    with single_threaded():
-        starts = [_coarse_to_fine(X, n_words, max_iter, tol, random, n_jobs) for _ in range(n_init)]
+    sizes = _sample_sizes(len(X), n_words)
+    bar = progress_bar("k-means", total=n_init * len(sizes) * max_iter, unit="pass", verbose=verbose)
+    with single_threaded(), bar:
+        lloyd = partial(_lloyd, max_iter=max_iter, tol=tol, n_jobs=n_jobs, bar=bar)
+        starts = [_coarse_to_fine(X, n_words, sizes, random, lloyd) for _ in range(n_init)]
     best = min(starts, key=lambda start: start.inertia)
     if len(np.unique(best.centers, axis=0)) < n_words and len(np.unique(X, axis=0)) < n_words:
         raise SpmError(
@@ -111,22 +118,44 @@ def kmeans(
     return best
 
 
+def _sample_sizes(n: int, n_words: int) -> list[int]:
+    """Return the sizes of the samples, up to all n.
+
+    Examples
+    --------
+    >>> _sample_sizes(100_000, 200)
+    [6400, 25600, 100000]
+    """
+    sizes = []
+    size = COARSEST * n_words
+    while size < n:
+        sizes.append(size)
+        size *= GROWTH
+    return [*sizes, n]
+
+
 def _coarse_to_fine(
-    X: np.ndarray, n_words: int, max_iter: int, tol: float, random: np.random.RandomState, n_jobs: int | None
+    X: np.ndarray,
+    n_words: int,
+    sizes: list[int],
+    random: np.random.RandomState,
+    lloyd: Callable[[np.ndarray, np.ndarray], KMeansResult],
 ) -> KMeansResult:
     order = random.permutation(len(X))
-    size = min(len(X), COARSEST * n_words)
-    centers = kmeans_plusplus(X[order[:size]], n_words, random_state=random)[0]
-    while size < len(X):
-        centers = _lloyd(X[np.sort(order[:size])], centers, max_iter, tol, n_jobs).centers
-        size = min(len(X), GROWTH * size)
-    return _lloyd(X, centers, max_iter, tol, n_jobs)
+    samples = [X[np.sort(order[:size])] if size < len(X) else X for size in sizes]
+    result = lloyd(samples[0], kmeans_plusplus(samples[0], n_words, random_state=random)[0])
+    for sample in samples[1:]:
+        result = lloyd(sample, result.centers)
+    return result
 
 
-def _lloyd(X: np.ndarray, centers: np.ndarray, max_iter: int, tol: float, n_jobs: int | None) -> KMeansResult:
+def _lloyd(
+    X: np.ndarray, centers: np.ndarray, *, max_iter: int, tol: float, n_jobs: int | None, bar: Any
+) -> KMeansResult:
     blocks = [X[start : start + BLOCK] for start in range(0, len(X), BLOCK)]
     threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
     for n_iter in range(1, max_iter + 1):
+        bar.update()
         parts = list(in_order(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs))
         sums, counts = sum(part[0] for part in parts), sum(part[1] for part in parts)
         distances = np.concatenate([part[2] for part in parts])

@@ -61,6 +61,8 @@ class BagOfWords(EncoderMixin, BaseEstimator):
         Seeds the default clustering, and a given clusterer whose own is None.
     n_jobs : int or None
         Threads of the default clustering, as joblib means it.
+    verbose : bool, default=False
+        Whether the default clustering shows progress on standard error after two seconds.
 
     Attributes
     ----------
@@ -84,12 +86,14 @@ class BagOfWords(EncoderMixin, BaseEstimator):
         n_init: int = 1,
         random_state: Any = None,
         n_jobs: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_words = n_words
         self.clusterer = clusterer
         self.n_init = n_init
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> BagOfWords:
         """Learn the vocabulary from descriptors of shape (N, D).
@@ -101,9 +105,8 @@ class BagOfWords(EncoderMixin, BaseEstimator):
         """
         X = validate_data(self, X, dtype=np.float32)
         if self.clusterer is None:
-            words = kmeans(
-                X, self.n_words, n_init=self.n_init, random_state=self.random_state, n_jobs=self.n_jobs
-            ).centers
+            options = {"n_init": self.n_init, "random_state": self.random_state}
+            words = kmeans(X, self.n_words, n_jobs=self.n_jobs, verbose=self.verbose, **options).centers
         else:
             words = self._cluster(X)
         self.words_ = np.ascontiguousarray(words, dtype=np.float32)

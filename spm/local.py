@@ -112,3 +112,7 @@ class ExtractorMixin:
         Layers are encoded each by itself and joined; views (scales, flips) are averaged.
         """
         return [(self.extract(image),)]
+
+    def check(self, image: Any) -> None:
+        """Raise the `ImageError` that `extract` would raise, at less cost where there is a cheaper way."""
+        self.extract(image)

@@ -206,6 +206,21 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
+        sizes, grey = self._read(image)
+        options = {"step": self.step, "smoothing": self.smoothing, "window": self.window, "norm": self.norm}
+        scales = [dense_sift(grey, patch_size=size, root=self.root, **options) for size in sizes]
+        values = np.concatenate([values for values, _ in scales])
+        centres = np.concatenate([centres for _, centres in scales])
+        if self.dtype == "uint8":
+            values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
+        return LocalFeatures(values, np.hstack([centres, centres]), grey.shape)
+
+    def check(self, image: Any) -> None:
+        """Raise the error that `extract` would raise, without describing anything."""
+        self._read(image)
+
+    def _read(self, image: Any) -> tuple[list[int], np.ndarray]:
+        """Return the patch sizes and the grey image, which at least the smallest patch fits into."""
         sizes = self._check_options()
         grey = read_image(image, "grey")
         height, width = grey.shape
@@ -215,13 +230,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
                 f"the image has {width} x {height} pixels but a patch {min(sizes)} x {min(sizes)}: "
                 "enlarge the image or lower patch_size",
             )
-        options = {"step": self.step, "smoothing": self.smoothing, "window": self.window, "norm": self.norm}
-        scales = [dense_sift(grey, patch_size=size, root=self.root, **options) for size in sizes]
-        values = np.concatenate([values for values, _ in scales])
-        centres = np.concatenate([centres for _, centres in scales])
-        if self.dtype == "uint8":
-            values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
-        return LocalFeatures(values, np.hstack([centres, centres]), (height, width))
+        return sizes, grey
 
     def _check_options(self) -> list[int]:
         sizes = [self.patch_size] if np.ndim(self.patch_size) == 0 else list(self.patch_size)  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         self._check_options()
         X = check_images(X)
         random = check_random_state(self.random_state)
-        self.features_ = DenseSIFT() if self.features is None else clone(self.features)
+        self.features_ = self._extractor()
         self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
         layers = self._sample(X, random)  # one array of descriptors a layer
         self.reducers_, self.encoders_, self.widths_ = [], [], []
@@ -148,6 +148,13 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
         self.n_features_out_ = sum(self.widths_) * len(self.pyramid_.cell_weights())
         return self
+
+    def check(self, image: Any) -> None:
+        """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
+        self._extractor().check(image)
+
+    def _extractor(self) -> Any:
+        return DenseSIFT() if self.features is None else clone(self.features)
 
     def _check_options(self) -> None:
         check_norm(self.norm)
@@ -163,8 +170,11 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             return None
         fitted = clone(part)
         seed_if_unset(fitted, random.randint(2**31 - 1))
-        if "n_jobs" in fitted.get_params() and fitted.n_jobs is None:
+        options = fitted.get_params(deep=False)
+        if options.get("n_jobs", self.n_jobs) is None:
             fitted.set_params(n_jobs=self.n_jobs)
+        if options.get("verbose") is False:
+            fitted.set_params(verbose=self.verbose)
         return fitted.fit(values)
 
     def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[np.ndarray]:

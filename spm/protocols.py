@@ -1,0 +1,227 @@
+"""Protocols: a model and labelled images in, predictions or accuracies over splits out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import confusion_matrix
+from sklearn.utils import Bunch
+
+from ._parallel import in_order
+from .errors import ImageError, SpmError, check_choice
+from .images import check_images, read_image
+from .splits import PerClassShuffleSplit
+from .storage import load
+
+log = logging.getLogger(__name__)
+
+ON_ERROR = ("raise", "skip")
+PAPER_N_TRAIN = 100
+
+
+def predict(model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | None = None) -> Bunch:
+    """Predict the labels of images.
+
+    Parameters
+    ----------
+    model : fitted estimator, or path of a saved one
+    images : sequence of paths or arrays
+    on_error : {"raise", "skip"}, default="raise"
+        ``"skip"`` drops the images that cannot be used, logs a warning for each and reports them.
+    n_jobs : int or None
+        Workers for looking at the images first, with ``"skip"``.
+
+    Returns
+    -------
+    Bunch
+        ``labels`` (m,) of the m images used; ``used`` (m,), their positions in `images`; ``skipped``, a list of
+        (position, ImageError); ``probabilities`` (m, n_classes) if the model has them, else None.
+
+    Raises
+    ------
+    ImageError
+        For an image that cannot be used, unless skipped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> stripes = np.tile(np.uint8([0, 0, 255, 255]), (32, 8))
+    >>> X = [stripes, stripes.T] * 4
+    >>> model = spm.presets.lazebnik2006(n_words=2, levels=(1,), random_state=0).fit(X, ["up", "across"] * 4)
+    >>> spm.predict(model, [stripes.T, "no such file.jpg"], on_error="skip").labels
+    array(['across'], dtype='<U6')
+    """
+    check_choice("on_error", on_error, ON_ERROR)
+    if isinstance(model, (str, os.PathLike)):
+        model = load(model)
+    images = check_images(images)
+    used, skipped = usable(images, model, on_error, n_jobs)
+    if not len(used):
+        return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
+    kept = [images[i] for i in used]
+    vectors = model[:-1].transform(kept) if hasattr(model, "steps") else kept
+    last = model[-1] if hasattr(model, "steps") else model
+    probabilities = last.predict_proba(vectors) if hasattr(last, "predict_proba") else None
+    return Bunch(labels=last.predict(vectors), used=used, skipped=skipped, probabilities=probabilities)
+
+
+def evaluate(
+    model: Any,
+    images: Any,
+    labels: Any,
+    *,
+    cv: Any = None,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+) -> Bunch:
+    """Fit and test clones of a model over splits, and count as Lazebnik 2006 does: the mean of per-class accuracies.
+
+    Parameters
+    ----------
+    model : estimator
+    images : sequence of paths or arrays
+    labels : array-like of shape (n,)
+    cv : splitter, or iterable of (train, test) index arrays, optional
+        By default ten random splits with 100 images a class to train, or half of the smallest class where that is
+        fewer, and all others to test.
+    on_error : {"raise", "skip"}, default="raise"
+        ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
+    n_jobs : int or None
+        Workers for looking at the images first, with ``"skip"``.
+
+    Returns
+    -------
+    Bunch
+        ``accuracy`` and ``std``, mean and standard deviation over the splits of the mean per-class accuracy, in 0..1;
+        ``accuracies`` (n_splits,); ``overall`` (n_splits,), the share of all test images that are right;
+        ``confusion`` (n_classes, n_classes), counts over all splits, a row a true class; ``classes``;
+        ``n_train`` and ``n_test`` of each split; ``n_features``, the length of a vector, or None;
+        ``train_seconds`` and ``test_seconds`` over all splits; ``predictions``, a list of (test positions, labels);
+        ``skipped``, a list of (position, ImageError).
+
+    Raises
+    ------
+    ImageError
+        For an image that cannot be used, unless skipped.
+    SpmError
+        For labels that do not match the images, or a class too small to split.
+    """
+    check_choice("on_error", on_error, ON_ERROR)
+    images, labels = check_images(images), np.asarray(labels)
+    if labels.shape != (len(images),):
+        raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
+    used, skipped = usable(images, model, on_error, n_jobs)
+    splits = _splits(cv, labels, used)
+    classes = np.unique(labels[used])
+    results = [_run_split(model, images, labels, train, test, classes) for train, test in splits]
+    accuracies = np.array([result.accuracy for result in results])
+    return Bunch(
+        accuracy=float(accuracies.mean()),
+        std=float(accuracies.std()),
+        accuracies=accuracies,
+        overall=np.array([result.overall for result in results]),
+        confusion=sum(result.confusion for result in results),
+        classes=classes,
+        n_train=[len(train) for train, _ in splits],
+        n_test=[len(test) for _, test in splits],
+        n_features=results[-1].n_features,
+        train_seconds=sum(result.train_seconds for result in results),
+        test_seconds=sum(result.test_seconds for result in results),
+        predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
+        skipped=skipped,
+    )
+
+
+def default_cv(
+    labels: np.ndarray, *, n_train: int | None = None, n_splits: int = 10, random_state: Any = 0
+) -> PerClassShuffleSplit:
+    """Return the paper's splitter, with as many training images a class as the smallest class allows, at most 100.
+
+    Examples
+    --------
+    >>> default_cv(np.repeat(["a", "b"], 20)).n_train
+    10
+    """
+    if n_train is None:
+        names, counts = np.unique(labels, return_counts=True)
+        n_train = min(PAPER_N_TRAIN, int(counts.min()) // 2)
+        if n_train < 1:
+            raise SpmError(f"class {names[counts.argmin()]!r} has one image only: give every class two or more")
+    return PerClassShuffleSplit(n_train=n_train, n_splits=n_splits, random_state=random_state)
+
+
+def _splits(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the splits as positions among all images, the skipped ones left out."""
+    if cv is None:
+        cv = default_cv(labels[used])
+    if hasattr(cv, "split"):
+        return [(used[train], used[test]) for train, test in cv.split(used, labels[used])]
+    splits = [tuple(np.asarray(part)[np.isin(part, used)] for part in split) for split in cv]
+    if not splits or any(len(split) != 2 or min(map(len, split)) == 0 for split in splits):
+        raise SpmError("cv must be a splitter or an iterable of (train, test) index arrays, none of them empty")
+    return [(train, test) for train, test in splits]
+
+
+def _run_split(
+    model: Any, images: Sequence[Any], labels: np.ndarray, train: np.ndarray, test: np.ndarray, classes: np.ndarray
+) -> Bunch:
+    start = time.perf_counter()
+    fitted = clone(model).fit([images[i] for i in train], labels[train])
+    middle = time.perf_counter()
+    predicted = fitted.predict([images[i] for i in test])
+    seconds = time.perf_counter() - middle
+    confusion = confusion_matrix(labels[test], predicted, labels=classes)
+    counts = confusion.sum(axis=1)
+    right = confusion.diagonal()
+    accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
+    log.info("split: %d train, %d test, mean per-class accuracy %.4f", len(train), len(test), accuracy)
+    return Bunch(
+        accuracy=accuracy,
+        overall=right.sum() / counts.sum(),
+        confusion=confusion,
+        labels=predicted,
+        n_features=_vector_length(fitted),
+        train_seconds=middle - start,
+        test_seconds=seconds,
+    )
+
+
+def _vector_length(fitted: Any) -> int | None:
+    last = fitted[-1] if hasattr(fitted, "steps") else fitted
+    return getattr(last, "n_features_in_", None)
+
+
+def usable(
+    images: Sequence[Any], model: Any, on_error: str, n_jobs: int | None
+) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
+    """Return the positions of the images that can be used, and those that cannot with their errors."""
+    if on_error == "raise":
+        return np.arange(len(images)), []
+    first = model[0] if hasattr(model, "steps") else model
+    check = getattr(first, "check", read_image)
+    errors: Iterable[ImageError | None] = in_order(_Trial(check), images, n_jobs=n_jobs, batch=8)
+    skipped = [(i, error) for i, error in enumerate(errors) if error is not None]
+    for _, error in skipped:
+        log.warning("skipped %s", error)
+    return np.setdiff1d(np.arange(len(images)), [i for i, _ in skipped]), skipped
+
+
+class _Trial:
+    """Turn an image into the ImageError that a check raises for it, or None."""
+
+    def __init__(self, check: Any) -> None:
+        self.check = check
+
+    def __call__(self, image: Any) -> ImageError | None:
+        try:
+            self.check(image)
+        except ImageError as error:
+            return error
+        return None

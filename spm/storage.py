@@ -1,0 +1,128 @@
+"""Saving and loading: a fitted model in, one file out and back; the file holds arrays and plain values, never code."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+from ._opencv import cv2
+from .errors import SpmError
+
+FORMAT = 1
+TRUSTED = (
+    "spm.encoders.BagOfWords",
+    "spm.pyramid.SpatialPyramid",
+    "spm.sift.DenseSIFT",
+    "spm.svm.KernelSVC",
+    "spm.vectorizer.PyramidVectorizer",
+)
+"""The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
+
+_OF_THIS_MACHINE = {"memory": None, "n_jobs": None, "verbose": False}
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> Path:
+    """Save a fitted model.
+
+    The file is written by skops: arrays and plain values, no pickle. What belongs to this machine, `memory`, `n_jobs`
+    and `verbose`, is left out. An old file of that name stays until the new one is complete.
+
+    Parameters
+    ----------
+    model : estimator
+        Such as a preset, a PyramidVectorizer, or a Pipeline of spm's and scikit-learn's estimators.
+    path : path
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    SpmError
+        If the model holds something that `load` would refuse, such as a function of your own.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import spm
+    >>> path = os.path.join(tempfile.mkdtemp(), "scene.spm")
+    >>> _ = spm.save(spm.presets.lazebnik2006(n_words=50), path)
+    >>> spm.load(path).named_steps["vectorizer"].encoder
+    BagOfWords(n_words=50)
+    """
+    import skops.io
+
+    from . import __version__
+
+    portable = copy.deepcopy(model)
+    _forget_machine(portable)
+    data = skops.io.dumps({"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "model": portable})
+    unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
+    if unknown:
+        raise SpmError(f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust")
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a model that `save` wrote.
+
+    Nothing in the file is executed: a file that holds a type outside a fixed list is refused.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    SpmError
+        If the file is missing, is no model of spm's, holds a type that is not trusted, or is of a newer format.
+    """
+    import skops.io
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise SpmError(f"{path}: the model cannot be read ({error.strerror})") from error
+    try:
+        unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
+        stored = None if unknown else skops.io.loads(data, trusted=list(TRUSTED))
+    except Exception as error:  # a damaged archive fails in many ways
+        raise SpmError(f"{path}: this is no model saved by spm, or it is damaged: save it again") from error
+    if unknown:
+        raise SpmError(f"{path}: the file holds {', '.join(unknown)}, which spm does not trust: it is not loaded")
+    if not isinstance(stored, dict) or "format" not in stored:
+        raise SpmError(f"{path}: this is no model saved by spm.save")
+    if stored["format"] > FORMAT:
+        raise SpmError(f"{path}: the model was saved by spm {stored['spm']}: upgrade spm to load it")
+    return stored["model"]
+
+
+def _unknown_types(types: list[str]) -> list[str]:
+    return sorted(set(types) - set(TRUSTED))
+
+
+def _forget_machine(part: Any) -> None:
+    """Reset what belongs to this machine in an estimator and all its parts, fitted ones too."""
+    if isinstance(part, (list, tuple)):
+        for item in part:
+            _forget_machine(item)
+    elif hasattr(part, "get_params") and not isinstance(part, type):
+        for name, value in vars(part).items():
+            if name in _OF_THIS_MACHINE:
+                setattr(part, name, _OF_THIS_MACHINE[name])
+            else:
+                _forget_machine(value)
