@@ -143,7 +143,7 @@ def _coarse_to_fine(
 ) -> KMeansResult:
     order = random.permutation(len(X))
     samples = [X[np.sort(order[:size])] if size < len(X) else X for size in sizes]
-    result = lloyd(samples[0], kmeans_plusplus(samples[0], n_words, random_state=random)[0])
+    result = lloyd(samples[0], kmeans_plusplus(samples[0], n_words, random_state=random, n_local_trials=1)[0])
     for sample in samples[1:]:
         result = lloyd(sample, result.centers)
     return result
