@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -12,20 +13,21 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _depth = 0
 _restore: list[Callable[[], None]] = []
+_pools: Any = None  # threadpoolctl's view of the libraries, taken by the first to enter
 
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Hold BLAS, OpenMP and OpenCV to one thread each while any caller is inside.
+    """Hold BLAS and OpenCV to one thread each while any caller is inside.
 
-    The limit is set by the first to enter and lifted by the last to leave: limits that overlap without a count
-    would leave BLAS at one thread for good.
+    The limit is set by the first to enter and lifted by the last to leave, whichever thread that is: limits that
+    overlap without a count would leave BLAS at one thread for good.
     """
     global _depth
     with _lock:
-        _depth += 1
-        if _depth == 1:
+        if _depth == 0:
             _enter()
+        _depth += 1
     try:
         yield
     finally:
@@ -37,18 +39,23 @@ def single_threaded() -> Iterator[None]:
 
 
 def _enter() -> None:
-    from threadpoolctl import threadpool_limits
+    global _pools
+    from threadpoolctl import ThreadpoolController
 
     from ._opencv import cv2
 
-    threads = cv2.getNumThreads()
+    _pools = ThreadpoolController()
+    _restore.append(partial(cv2.setNumThreads, cv2.getNumThreads()))
     cv2.setNumThreads(1)
-    limits = threadpool_limits(limits=1)
-    _restore.extend([lambda: cv2.setNumThreads(threads), limits.restore_original_limits])
+    for library in _pools.select(user_api="blas").lib_controllers:
+        # Since 3.8 threadpoolctl lets one thread alone set OpenBLAS, but the last to leave may be another.
+        set_threads = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        _restore.append(partial(set_threads, library.num_threads))
+        set_threads(1)
 
 
 def _call(function: Callable[..., T], items: list[Any]) -> list[T]:
-    with single_threaded():
+    with single_threaded(), _pools.limit(limits=1, user_api="openmp"):  # OpenMP's limit is one for this thread alone
         return [function(item) for item in items]
 
 
@@ -58,6 +65,7 @@ def in_order(
     *,
     n_jobs: int | None,
     batch: int = 1,
+    shared: bool = False,
     label: str = "",
     total: int | None = None,
     verbose: bool = False,
@@ -76,6 +84,8 @@ def in_order(
         As joblib means it.
     batch : int, default=1
         Items per task; larger where one item takes less than a few milliseconds.
+    shared : bool, default=False
+        Whether `function` writes into the caller's arrays, so that workers must be threads.
     label, total, verbose
         A progress bar with that label appears on standard error after two seconds when `verbose`.
     """
@@ -83,7 +93,9 @@ def in_order(
 
     batches = _batched(items, batch)
     with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
-        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
+        require = "sharedmem" if shared else None
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", require=require, return_as="generator")
         for results in pool(joblib.delayed(_call)(function, part) for part in batches):
             yield from results
             bar.update(len(results))

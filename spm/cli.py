@@ -8,32 +8,40 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import __version__
-from .errors import SpmError, check_choice
+from .errors import ImageError, SpmError, check_choice
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
+DEFAULT = "lazebnik2006"
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 after an error of spm's, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run one command and return its exit status: 0, 1 after an error, 130 for Ctrl-C; wrong usage exits with 2."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="spm: %(message)s", stream=sys.stderr)
+    if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("spm: %(message)s"))
+    logging.getLogger("spm").addHandler(handler)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nspm: stopped", file=sys.stderr)
+        print("\n" * sys.stderr.isatty() + "spm: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (SpmError, OSError) as error:
-        print(f"spm: error: {error}", file=sys.stderr)
+        hint = " (--on-error skip leaves such images out)" if isinstance(error, ImageError) else ""
+        print(f"spm: error: {error}{hint}", file=sys.stderr)
         return 1
+    finally:
+        logging.getLogger("spm").removeHandler(handler)
     return 0
 
 
@@ -42,49 +50,62 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _command(commands, "train", _train, "learn a model from a folder of photographs, one sub-folder a class")
-    train.add_argument("folder", metavar="FOLDER")
+    train = _command(commands, "train", _train, "learn a model from photographs, one sub-folder a class")
+    train.add_argument("folder", metavar="FOLDER", help="photographs, one sub-folder a class")
     train.add_argument("-o", "--output", required=True, metavar="FILE", help="where to save the model, such as m.spm")
     _add_model_options(train)
 
     predict = _command(commands, "predict", _predict, "print the label of each photograph")
     predict.add_argument("model", metavar="MODEL", help="a file that train has saved")
-    predict.add_argument("images", metavar="IMAGE", nargs="+")
+    predict.add_argument("images", metavar="IMAGE", nargs="+", help="a photograph's file")
 
-    evaluate = _command(commands, "evaluate", _evaluate, "measure accuracy on a folder by random or given splits")
-    evaluate.add_argument("folder", metavar="FOLDER")
+    evaluate = _command(commands, "evaluate", _evaluate, "measure accuracy on photographs by random or given splits")
+    evaluate.add_argument("folder", metavar="FOLDER", help="photographs, one sub-folder a class")
     _add_model_options(evaluate)
     _add_protocol_options(evaluate)
 
     compare = _command(commands, "compare", _compare, "show in one table what the pyramid adds")
-    compare.add_argument("folder", metavar="FOLDER", nargs="?", help="by default two sets that need no download")
-    compare.add_argument("--presets", default="lazebnik2006", metavar="NAME,...", help="(default: %(default)s)")
+    compare.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        help="photographs, one sub-folder a class (default: two sets that need no download)",
+    )
+    compare.add_argument(
+        "--presets", default=DEFAULT, metavar="NAME,...", help="what to compare (default: %(default)s)"
+    )
     _add_protocol_options(compare)
     for command in (train, evaluate, compare):
-        command.add_argument("--seed", type=int, default=0, help="(default: 0)")
+        command.add_argument("--seed", type=_seed, default=0, metavar="N", help="seeds all that is random (default: 0)")
     for command in (predict, evaluate, compare):
         command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    for command in (train, predict, evaluate, compare):
+        _add_common_options(command)
     return parser
 
 
 def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run)
-    command.add_argument("--jobs", type=int, default=-1, metavar="N", help="workers (default: -1, one a core)")
-    command.add_argument(
-        "--on-error", choices=("raise", "skip"), default="raise", help="what to do about a bad image (default: raise)"
-    )
     return command
 
 
+def _add_common_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--jobs", type=_jobs, default=-1, metavar="N", help="workers (default: -1, one a core)")
+    command.add_argument(
+        "--on-error", choices=("raise", "skip"), default="raise", help="what to do about a bad image (default: raise)"
+    )
+
+
 def _add_model_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--preset", default="lazebnik2006", help="(default: %(default)s)")
+    command.add_argument("--preset", default=DEFAULT, metavar="NAME", help="the kind of model (default: %(default)s)")
     command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4",
+        help="an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4; "
+        "may be given several times",
     )
 
 
@@ -92,49 +113,83 @@ def _add_protocol_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--n-train", type=int, metavar="N", help="images a class to train (default: 100, or half of the smallest class)"
     )
-    command.add_argument("--splits", type=int, default=10, metavar="N", help="random splits (default: 10)")
+    command.add_argument("--splits", type=int, metavar="N", help="random splits (default: 10)")
     command.add_argument(
         "--train-list", metavar="FILE", help="one path relative to FOLDER a line: those train, all the others test"
     )
 
 
+def _seed(text: str) -> int:
+    return _whole(text, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+
+
+def _jobs(text: str) -> int:
+    return _whole(text, "a number of workers, or -1 for one a core", lambda value: value != 0)
+
+
+def _whole(text: str, wanted: str, good: Callable[[int], bool]) -> int:
+    """Turn an argument into a whole number."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or not good(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    from .datasets import load_folder
+    import numpy as np
+
     from .protocols import usable
     from .storage import save
 
-    directory = os.path.dirname(os.path.abspath(arguments.output))
+    _check_output(arguments.output)
+    bunch, labels = _folder(arguments)
+    model = _model(arguments)
+    options = {"n_jobs": arguments.jobs, "verbose": _watched()}
+    used, skipped = usable(bunch.data, model, on_error=arguments.on_error, **options)
+    n_classes = len(np.unique(labels[used]))
+    if n_classes < 2:
+        raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
+    model.fit([bunch.data[i] for i in used], labels[used])
+    save(model, arguments.output)
+    print(f"{arguments.output}: {n_classes} classes from {len(used)} images{_count(skipped)}")
+
+
+def _check_output(path: str) -> None:
+    """Refuse a place where no model can be saved, before hours of work."""
+    directory = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(directory):
         raise SpmError(f"{directory}: there is no such folder to save the model in")
-    bunch = load_folder(arguments.folder)
-    model = _model(arguments)
-    used, skipped = usable(bunch.data, model, arguments.on_error, arguments.jobs)
-    model.fit([bunch.data[i] for i in used], [bunch.target_names[bunch.target[i]] for i in used])
-    save(model, arguments.output)
-    print(f"{arguments.output}: {len(bunch.target_names)} classes from {len(used)} images{_count(skipped)}")
+    if os.path.isdir(path):
+        raise SpmError(f"{path} is a folder: give the name of a file to save the model in")
+    if not os.access(directory, os.W_OK):
+        raise SpmError(f"{directory}: you may not write in this folder, which the model would be saved in")
 
 
 def _predict(arguments: argparse.Namespace) -> None:
     from .protocols import predict
 
-    result = predict(arguments.model, arguments.images, on_error=arguments.on_error, n_jobs=arguments.jobs)
-    labels = {arguments.images[i]: str(label) for i, label in zip(result.used, result.labels, strict=True)}
+    images = arguments.images
+    options = {"on_error": arguments.on_error, "n_jobs": arguments.jobs, "verbose": _watched()}
+    result = predict(arguments.model, images, **options)
+    labels = [(images[i], str(label)) for i, label in zip(result.used, result.labels, strict=True)]
     if arguments.json:
-        _print_json({"labels": labels, "skipped": {error.source: error.reason for _, error in result.skipped}})
+        _print_json({"labels": dict(labels), "skipped": _reasons(result)})
         return
-    for image, label in labels.items():
+    for image, label in labels:
         print(f"{image}\t{label}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from .datasets import load_folder
     from .protocols import evaluate
 
-    bunch = load_folder(arguments.folder)
-    labels = _labels(bunch)
+    bunch, labels = _folder(arguments)
     cv = _cv(arguments, bunch, labels)
     model = _model(arguments)
-    result = evaluate(model, bunch.data, labels, cv=cv, on_error=arguments.on_error, n_jobs=arguments.jobs)
+    options = {"on_error": arguments.on_error, "n_jobs": arguments.jobs, "verbose": _watched()}
+    result = evaluate(model, bunch.data, labels, cv=cv, **options)
     if arguments.json:
         _print_json(_evaluation(arguments, result))
         return
@@ -143,10 +198,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(f"{arguments.preset}: {100 * result.accuracy:.1f}{spread} % mean per-class accuracy", end=" ")
     print(f"({n_splits} split{'s' * (n_splits > 1)}, {result.n_train[0]} train, {result.n_test[0]} test images)")
     rows = [
-        [name, f"{100 * row[i] / max(row.sum(), 1):.1f}", str(row.sum())]
+        [str(name), f"{100 * row[i] / row.sum():.1f}" if row.any() else "-", str(row.sum())]
         for i, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True))
     ]
-    _print_table(["class", "accuracy %", "tested"], rows)
+    table = _Table(["class", "accuracy %", "tested"], list(zip(*rows, strict=True)), n_texts=1)
+    for row in rows:
+        table.add(row)
     print(f"{result.train_seconds:.1f} s to train, {result.test_seconds:.1f} s to test{_count(result.skipped)}")
 
 
@@ -164,49 +221,60 @@ def _evaluation(arguments: argparse.Namespace, result: Any) -> dict[str, Any]:
         "n_test": result.n_test,
         "train_seconds": result.train_seconds,
         "test_seconds": result.test_seconds,
-        "skipped": {error.source: error.reason for _, error in result.skipped},
+        "skipped": _reasons(result),
     }
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from .comparison import COLUMNS, compare, row_cells
-    from .datasets import load_folder
+    from .comparison import COLUMNS, PYRAMIDS, compare, data_names, row_cells
 
     cv = None
-    if arguments.folder is None:
-        if arguments.train_list or arguments.n_train:
-            raise SpmError("--train-list and --n-train are for a FOLDER; the sets used without one have a fixed split")
-    else:
-        bunch = load_folder(arguments.folder)
-        cv = _cv(arguments, bunch, _labels(bunch))
-    table = _GrowingTable(list(COLUMNS.values()), quiet=arguments.json)
+    if arguments.folder is not None:
+        cv = _cv(arguments, *_folder(arguments))
+    elif (arguments.train_list, arguments.n_train, arguments.splits) != (None, None, None):
+        raise SpmError(
+            "--train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
+        )
+    names = [name.strip() for name in arguments.presets.split(",")]
+    figures = ["100.0 ± 10.0", "100000", "1000.0", "1000.0"]
+    widest = [data_names(arguments.folder), names, list(PYRAMIDS), *([figure] for figure in figures)]
+    table = _Table(list(COLUMNS.values()), widest, n_texts=3)
     result = compare(
         arguments.folder,
-        names=[name.strip() for name in arguments.presets.split(",")],
+        names=names,
         cv=cv,
         on_error=arguments.on_error,
         n_jobs=arguments.jobs,
-        verbose=True,
+        verbose=_watched(),
         random_state=arguments.seed,
-        on_row=lambda row: table.add(row_cells(row)),
+        on_row=None if arguments.json else lambda row: table.add(row_cells(row)),
     )
     if arguments.json:
         _print_json({"seed": arguments.seed, "rows": result.rows, "skipped": dict(result.skipped)})
 
 
-def _labels(bunch: Any) -> Any:
+def _folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the folder's images and their labels, in two classes at least."""
     import numpy as np
 
-    return np.asarray(bunch.target_names)[bunch.target]
+    from .datasets import load_folder
+
+    bunch = load_folder(arguments.folder)
+    if len(bunch.target_names) < 2:
+        raise SpmError(f"{arguments.folder}: there is one class only, {bunch.target_names[0]}: two are needed")
+    return bunch, np.asarray(bunch.target_names)[bunch.target]
 
 
 def _cv(arguments: argparse.Namespace, bunch: Any, labels: Any) -> Any:
     from .datasets import read_train_list
     from .protocols import default_cv
 
-    if arguments.train_list:
-        return [read_train_list(arguments.train_list, bunch)]
-    return default_cv(labels, n_train=arguments.n_train, n_splits=arguments.splits, random_state=arguments.seed)
+    if arguments.train_list is None:
+        n_splits = 10 if arguments.splits is None else arguments.splits
+        return default_cv(labels, n_train=arguments.n_train, n_splits=n_splits, random_state=arguments.seed)
+    if (arguments.n_train, arguments.splits) != (None, None):
+        raise SpmError("--train-list gives the one split: leave --n-train and --splits out")
+    return [read_train_list(arguments.train_list, bunch)]
 
 
 def _model(arguments: argparse.Namespace) -> Any:
@@ -218,14 +286,20 @@ def _model(arguments: argparse.Namespace) -> Any:
     check_choice("preset", arguments.preset, presets.PRESETS)
     own = signature(presets.PRESETS[arguments.preset]).parameters
     preset = {name: value for name, value in options.items() if name in own}
-    model = presets.make(
-        arguments.preset, **{"n_jobs": arguments.jobs, "verbose": True, "random_state": arguments.seed, **preset}
-    )
+    given = {"n_jobs": arguments.jobs, "verbose": _watched(), "random_state": arguments.seed}
+    model = presets.make(arguments.preset, **{**given, **preset})
     steps = {name: value for name, value in options.items() if name not in own}
-    try:
-        return model.set_params(**steps)
-    except ValueError as error:
-        raise SpmError(f"--set: {error}; the preset's own options are {', '.join(own)}") from error
+    known = sorted(name for name in model.get_params(deep=True) if "__" in name)
+    for name in steps:
+        if name not in known:
+            listed = f"the preset's own are {', '.join(own)}; those of its steps are {', '.join(known)}"
+            raise SpmError(f"--set: there is no option {name!r}: {listed}")
+    return model.set_params(**steps)
+
+
+def _watched() -> bool:
+    """Whether somebody looks at standard error, so that progress is worth showing."""
+    return sys.stderr.isatty()
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -238,6 +312,10 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _reasons(result: Any) -> dict[str, str]:
+    return {error.source: error.reason for _, error in result.skipped}
+
+
 def _count(skipped: list[Any]) -> str:
     return f", {len(skipped)} skipped" if skipped else ""
 
@@ -246,27 +324,25 @@ def _print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=1, default=lambda value: value.tolist()))
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    for line in [head, *rows]:
-        print(_aligned(line, widths))
+class _Table:
+    """A table printed row by row, so that the first figures are there before the last are worked out.
 
+    Parameters
+    ----------
+    head : list of str
+    widest : sequence of sequences of str
+        For every column, texts that its width must hold.
+    n_texts : int
+        The first so many columns are text and go to the left; the others are figures and go to the right.
+    """
 
-def _aligned(line: list[str], widths: list[int]) -> str:
-    return "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-
-
-class _GrowingTable:
-    """A table printed row by row, so that the first figures are there before the last are worked out."""
-
-    def __init__(self, head: list[str], *, quiet: bool) -> None:
-        self.head, self.quiet, self.started = head, quiet, False
+    def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
+        self.head, self.n_texts, self.started = head, n_texts, False
+        self.widths = [max(map(len, [name, *texts])) for name, texts in zip(head, widest, strict=True)]
 
     def add(self, cells: list[str]) -> None:
-        if self.quiet:
-            return
-        widths = [8, 14, 26, 12, 7, 8, 8]
-        if not self.started:
-            print(_aligned(self.head, widths), flush=True)
-            self.started = True
-        print(_aligned(cells, widths), flush=True)
+        for line in [cells] if self.started else [self.head, cells]:
+            sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
+            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=True)]
+            print("  ".join(aligned), flush=True)
+        self.started = True

@@ -84,7 +84,7 @@ def kmeans(
     Raises
     ------
     SpmError
-        For fewer descriptors, or fewer different ones, than words.
+        For fewer descriptors, or fewer different ones, than words, and for values that are not finite.
 
     Examples
     --------
@@ -98,9 +98,11 @@ def kmeans(
     check_number("max_iter", max_iter, least=1, integer=True)
     check_number("tol", tol, least=0)
     X = np.ascontiguousarray(X, dtype=np.float32)
+    if X.ndim != 2 or not np.isfinite(X).all():
+        raise SpmError(f"descriptors must be finite and of shape (N, D), got shape {X.shape}: look for NaN or infinity")
     if len(X) < n_words:
         raise SpmError(
-            f"n_words={n_words} needs at least as many descriptors, got {len(X)}: "
+            f"n_words={n_words} needs at least as many descriptors, got n_samples={len(X)}: "
             "take more images or a smaller step, or lower n_words"
         )
     random = check_random_state(random_state)
@@ -161,25 +163,24 @@ def _lloyd(
         distances = np.concatenate([part[2] for part in parts])
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
-        if n_iter == max_iter or np.square(moves).sum() <= threshold:
+        empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
+        if n_iter == max_iter or (len(empty) == 0 and np.square(moves).sum() <= threshold):
             break
         centers = (centers + RELAX * moves).astype(np.float32)
-        empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
         centers[empty] = X[np.argsort(-distances, kind="stable")[: len(empty)]]
     return KMeansResult(means.astype(np.float32), float(distances.sum(dtype=np.float64)), n_iter)
 
 
 def _accumulate(block: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what one block adds to every cluster: sums (K, D) float64, counts (K,), and its distances (n,)."""
-    nearest, scores = nearest_words(block, centers)
     sums = np.zeros(centers.shape, dtype=np.float64)
     counts = np.zeros(len(centers), dtype=np.int64)
-    _add_rows(block, nearest, sums, counts)
-    distances = np.maximum(np.einsum("nd,nd->n", block, block) - 2 * scores, 0)
+    distances = np.zeros(len(block), dtype=np.float32)
+    _add_rows(block, centers, nearest_words(block, centers), sums, counts, distances)
     return sums, counts, distances
 
 
-def nearest_words(X: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_words(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Return the nearest centre of every descriptor, ties to the first.
 
     Parameters
@@ -189,20 +190,23 @@ def nearest_words(X: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Returns
     -------
-    nearest : ndarray of shape (N,), int64
-    scores : ndarray of shape (N,), float32
-        x.c - |c|^2 / 2 for the nearest centre c, so that the squared distance is |x|^2 - 2 * score.
+    ndarray of shape (N,), int64
     """
-    products = X @ centers.T  # (N, K)
-    products -= 0.5 * np.einsum("kd,kd->k", centers, centers)
-    nearest = products.argmax(axis=1)
-    return nearest, products[np.arange(len(X)), nearest]
+    start = centers[0].astype(np.float64)
+    offsets = centers - start  # the centres themselves, far from zero, would drown their differences in rounding
+    halves = offsets @ start + 0.5 * np.square(offsets).sum(axis=1)
+    products = X @ offsets.T.astype(np.float32)  # (N, K)
+    products -= halves.astype(np.float32)
+    return products.argmax(axis=1)
 
 
-@njit(nogil=True, cache=True)
-def _add_rows(X, nearest, sums, counts):
+@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+def _add_rows(X, centers, nearest, sums, counts, distances):
     for n in range(len(X)):
         word = nearest[n]
         counts[word] += 1
+        distance = np.float32(0)
         for d in range(X.shape[1]):
             sums[word, d] += X[n, d]
+            distance += (X[n, d] - centers[word, d]) ** 2
+        distances[n] = distance

@@ -19,7 +19,7 @@ class Codes:
     Parameters
     ----------
     words : ndarray of shape (N, k), int32
-        The words that each feature uses.
+        The words that each feature uses, each of them once.
     weights : ndarray of shape (N, k), float32
         How much it uses each.
     moments : ndarray of shape (N, M), float32
@@ -63,4 +63,4 @@ class Codes:
         """Return the codes written out, of shape (N, n_words * M), float32."""
         q = np.zeros((len(self.words), self.n_words), dtype=np.float32)
         np.add.at(q, (np.arange(len(q))[:, None], self.words), self.weights)
-        return (q[:, :, None] * self.moments[:, None, :]).reshape(len(q), -1).astype(np.float32)
+        return (q[:, :, None] * self.moments[:, None, :]).reshape(len(q), self.n_values).astype(np.float32)

@@ -11,8 +11,8 @@ from sklearn.utils import Bunch
 
 from . import presets
 from .datasets import load_digit_images, load_folder, make_layouts
-from .errors import check_choice
-from .protocols import default_cv, evaluate
+from .errors import SpmError, check_choice
+from .protocols import ON_ERROR, Split, measure, splits_of, usable
 
 PYRAMIDS: dict[str, tuple[int, ...]] = {
     "no pyramid (1x1)": (1,),
@@ -21,6 +21,9 @@ PYRAMIDS: dict[str, tuple[int, ...]] = {
     "pyramid (1x1 + 2x2 + 4x4)": (1, 2, 4),
 }
 """What is compared for every preset: the bag of words, each finer level by itself, and the whole pyramid."""
+
+BUILT_IN: dict[str, Callable[[], Bunch]] = {"layouts": make_layouts, "digits": load_digit_images}
+"""The sets that need no download."""
 
 COLUMNS = {
     "data": "data",
@@ -36,7 +39,7 @@ COLUMNS = {
 def compare(
     folder: str | os.PathLike[str] | None = None,
     *,
-    names: Sequence[str] = ("lazebnik2006",),
+    names: str | Sequence[str] = ("lazebnik2006",),
     cv: Any = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
@@ -51,7 +54,7 @@ def compare(
     folder : path, optional
         One folder a class, as `load_folder` takes it. By default two sets that need no download, each with one fixed
         split: `make_layouts`, whose classes differ by place alone, and scikit-learn's digits as images.
-    names : sequence of str, default=("lazebnik2006",)
+    names : str or sequence of str, default=("lazebnik2006",)
         Presets.
     cv : splitter or iterable of (train, test) index arrays, optional
         For a folder; by default as for `evaluate`.
@@ -73,33 +76,50 @@ def compare(
     Raises
     ------
     SpmError
-        For an unknown preset, or a folder that is none of images.
+        For an unknown preset or option, `cv` without a folder, or a folder that is none of images.
     """
+    names = [names] if isinstance(names, str) else list(names)
     for name in names:
         check_choice("preset", name, presets.PRESETS)
+    check_choice("on_error", on_error, ON_ERROR)
+    if folder is None and cv is not None:
+        raise SpmError("cv is for a folder: the sets used without one have a fixed split")
+    if isinstance(cv, Iterator):
+        cv = list(cv)  # it is gone through more than once
     rows: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
-    for data, images, labels, splits in _data_sets(folder, cv):
+    options = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
+    for data, images, labels, given in _data_sets(folder):
         for name in names:
+            model = presets.make(name, **options)
+            used, bad = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
+            skipped.update({error.source: error.reason for _, error in bad})
+            splits = splits_of(cv if given is None else given, labels, used)
             for pyramid, levels in PYRAMIDS.items():
-                model = presets.make(name, levels=levels, n_jobs=n_jobs, verbose=verbose, random_state=random_state)
-                result = evaluate(model, images, labels, cv=splits, on_error=on_error, n_jobs=n_jobs)
-                skipped.update({error.source: error.reason for _, error in result.skipped})
+                result = measure(presets.make(name, levels=levels, **options), images, labels, splits)
                 rows.append({"data": data, "preset": name, "pyramid": pyramid, "levels": levels, **_figures(result)})
                 if on_row is not None:
                     on_row(rows[-1])
     return Bunch(rows=rows, skipped=list(skipped.items()))
 
 
-def _data_sets(folder: Any, cv: Any) -> Iterator[tuple[str, Any, np.ndarray, Any]]:
-    """Yield each data set's name, images, labels and splits."""
-    if folder is not None:
-        bunch = load_folder(folder)
-        labels = np.asarray(bunch.target_names)[bunch.target]
-        yield os.path.basename(os.path.abspath(folder)), bunch.data, labels, cv or default_cv(labels)
-        return
-    for name, bunch in (("layouts", make_layouts()), ("digits", load_digit_images())):
-        yield name, bunch.data, np.asarray(bunch.target_names)[bunch.target], [(bunch.train, bunch.test)]
+def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
+    """Return the names of the data sets that `compare` uses.
+
+    Examples
+    --------
+    >>> data_names(None), data_names("photos/")
+    (['layouts', 'digits'], ['photos'])
+    """
+    return list(BUILT_IN) if folder is None else [os.path.basename(os.path.abspath(folder))]
+
+
+def _data_sets(folder: Any) -> Iterator[tuple[str, Any, np.ndarray, list[Split] | None]]:
+    """Yield each data set's name, images, labels and, if it has fixed ones, splits."""
+    for name in data_names(folder):
+        bunch = BUILT_IN[name]() if folder is None else load_folder(folder)
+        splits = [(bunch.train, bunch.test)] if folder is None else None
+        yield name, bunch.data, np.asarray(bunch.target_names)[bunch.target], splits
 
 
 def _figures(result: Bunch) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class BagOfWords(EncoderMixin, BaseEstimator):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, once."""
-        nearest, _ = nearest_words(np.ascontiguousarray(values, dtype=np.float32), self.words_)
+        nearest = nearest_words(np.ascontiguousarray(values, dtype=np.float32), self.words_)
         ones = np.ones((len(nearest), 1), dtype=np.float32)
         return Codes(nearest[:, None], ones, ones, len(self.words_))
 

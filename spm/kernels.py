@@ -75,7 +75,9 @@ def _check_histograms(name: str, values: Any) -> np.ndarray:
     if not np.isfinite(values).all():
         raise SpmError(f"{name} has values that are not finite in float32")
     if values.size and values.min() < 0:
-        raise SpmError(f"{name} has negative values, but this kernel is one between histograms: use counts or l1 norms")
+        raise SpmError(
+            f"Negative values in data {name}, but this kernel is one between histograms: use counts or l1 norms"
+        )
     return values
 
 
@@ -94,11 +96,13 @@ def _gram(A: Any, B: Any, chi_squared: bool, n_jobs: int | None) -> np.ndarray:
     if symmetric:  # what lies left of the diagonal only
         blocks = [(max(row, column), stop, column, end) for row, stop, column, end in blocks if stop > column]
         blocks.sort(key=lambda block: block[0] - block[1])
-    for _ in in_order(partial(_fill_block, A, B, chi_squared, gram), blocks, n_jobs=n_jobs):
+    for _ in in_order(partial(_fill_block, A, B, chi_squared, gram), blocks, n_jobs=n_jobs, shared=True):
         pass
     if symmetric:
         for column in range(0, len(A), COLUMNS):
-            gram[column : column + COLUMNS, column:] = gram[column:, column : column + COLUMNS].T
+            below = gram[column:, column : column + COLUMNS]
+            below[:COLUMNS] = np.tril(below[:COLUMNS]) + np.tril(below[:COLUMNS], -1).T
+            gram[column : column + COLUMNS, column:] = below.T
     return gram
 
 
@@ -155,4 +159,4 @@ def _fold_chi2(panel, at, a, t, gram, row):
         if a[u] > 0:
             value, d = a[u], at[u]
             for k in range(gram.shape[1]):
-                gram[row, k] += np.float32(2) * value * panel[d, k] / (value + panel[d, k])
+                gram[row, k] += np.float32(2) * value * (panel[d, k] / (value + panel[d, k]))

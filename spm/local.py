@@ -92,9 +92,10 @@ class LocalFeatures:
         at_low, at_high = low <= 0, high >= size
         if self.stride is not None:
             stride, offset = np.array(self.stride[::-1]), np.array(self.offset[::-1])
-            low, high = np.floor((low - offset) / stride), np.ceil((high - offset) / stride)
-            low = np.clip(low, 0, grid - 1)
-            high = np.clip(high, low + 1, grid)
+            low, high = ((edge - offset) / stride for edge in (low, high))
+            low, high = np.round(low, 9), np.round(high, 9)  # an edge between two cells must not reach the next by dust
+            low = np.clip(np.floor(low), 0, grid - 1)
+            high = np.clip(np.ceil(high), low + 1, grid)
         low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
         return np.concatenate([low, high], axis=1)
 

@@ -48,7 +48,7 @@ def check_norm(norm: str | Sequence[str] | None) -> tuple[str, ...]:
     if not isinstance(names, (tuple, list)):
         raise SpmError(f"norm must be a name, a tuple of names or None, got {norm!r}")
     for name in names:
-        check_choice("norm", name, (*NORMS, None))
+        check_choice("norm", name, NORMS)
     return tuple(names)
 
 

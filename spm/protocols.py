@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,12 @@ log = logging.getLogger(__name__)
 ON_ERROR = ("raise", "skip")
 PAPER_N_TRAIN = 100
 
+Split = tuple[np.ndarray, np.ndarray]  # positions of the images to train on and to test
 
-def predict(model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | None = None) -> Bunch:
+
+def predict(
+    model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | None = None, verbose: bool = False
+) -> Bunch:
     """Predict the labels of images.
 
     Parameters
@@ -35,7 +40,10 @@ def predict(model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | N
     on_error : {"raise", "skip"}, default="raise"
         ``"skip"`` drops the images that cannot be used, logs a warning for each and reports them.
     n_jobs : int or None
-        Workers for looking at the images first, with ``"skip"``.
+        Workers of a model given by its path, and for looking at the images first, with ``"skip"``. A fitted estimator
+        has its own.
+    verbose : bool, default=False
+        Likewise, whether to show progress on standard error after two seconds.
 
     Returns
     -------
@@ -59,17 +67,35 @@ def predict(model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | N
     array(['across'], dtype='<U6')
     """
     check_choice("on_error", on_error, ON_ERROR)
-    if isinstance(model, (str, os.PathLike)):
-        model = load(model)
     images = check_images(images)
-    used, skipped = usable(images, model, on_error, n_jobs)
+    if isinstance(model, str | os.PathLike):
+        model = load(model)
+        _employ(model, n_jobs, verbose)
+    if not hasattr(model, "predict"):
+        raise SpmError(f"{type(model).__name__} predicts no labels: give a classifier, or a Pipeline that ends in one")
+    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
     if not len(used):
         return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
-    kept = [images[i] for i in used]
-    vectors = model[:-1].transform(kept) if hasattr(model, "steps") else kept
-    last = model[-1] if hasattr(model, "steps") else model
-    probabilities = last.predict_proba(vectors) if hasattr(last, "predict_proba") else None
-    return Bunch(labels=last.predict(vectors), used=used, skipped=skipped, probabilities=probabilities)
+    vectors: Any = [images[i] for i in used]
+    if len(getattr(model, "steps", ())) > 1:  # made once, for the labels and the probabilities
+        vectors, model = model[:-1].transform(vectors), model[-1]
+    probabilities = model.predict_proba(vectors) if hasattr(model, "predict_proba") else None
+    return Bunch(labels=model.predict(vectors), used=used, skipped=skipped, probabilities=probabilities)
+
+
+def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
+    """Set the workers of a model and all its parts, and whether its first part shows progress."""
+    names = [name for name in model.get_params(deep=True) if name.rpartition("__")[2] == "n_jobs"]
+    model.set_params(**dict.fromkeys(names, n_jobs))
+    first = _first(model)
+    if "verbose" in first.get_params(deep=False):
+        first.set_params(verbose=verbose)
+
+
+def _first(model: Any) -> Any:
+    """Return the part of a model that takes the images."""
+    model = getattr(model, "best_estimator_", getattr(model, "estimator", model))
+    return model[0] if hasattr(model, "steps") else model
 
 
 def evaluate(
@@ -80,6 +106,7 @@ def evaluate(
     cv: Any = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
+    verbose: bool = False,
 ) -> Bunch:
     """Fit and test clones of a model over splits, and count as Lazebnik 2006 does: the mean of per-class accuracies.
 
@@ -94,7 +121,9 @@ def evaluate(
     on_error : {"raise", "skip"}, default="raise"
         ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
     n_jobs : int or None
-        Workers for looking at the images first, with ``"skip"``.
+        Workers for looking at the images first, with ``"skip"``. The model has its own.
+    verbose : bool, default=False
+        Likewise, whether to show progress on standard error after two seconds.
 
     Returns
     -------
@@ -111,15 +140,19 @@ def evaluate(
     ImageError
         For an image that cannot be used, unless skipped.
     SpmError
-        For labels that do not match the images, or a class too small to split.
+        For labels that do not match the images, splits that do not fit them, or a class too small to split.
     """
     check_choice("on_error", on_error, ON_ERROR)
     images, labels = check_images(images), np.asarray(labels)
     if labels.shape != (len(images),):
         raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
-    used, skipped = usable(images, model, on_error, n_jobs)
-    splits = _splits(cv, labels, used)
-    classes = np.unique(labels[used])
+    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
+    return Bunch(**measure(model, images, labels, splits_of(cv, labels, used)), skipped=skipped)
+
+
+def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[Split]) -> Bunch:
+    """Return what `evaluate` returns, but for ``skipped``, over given splits of images that can all be used."""
+    classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
     results = [_run_split(model, images, labels, train, test, classes) for train, test in splits]
     accuracies = np.array([result.accuracy for result in results])
     return Bunch(
@@ -135,7 +168,6 @@ def evaluate(
         train_seconds=sum(result.train_seconds for result in results),
         test_seconds=sum(result.test_seconds for result in results),
         predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
-        skipped=skipped,
     )
 
 
@@ -153,20 +185,38 @@ def default_cv(
         names, counts = np.unique(labels, return_counts=True)
         n_train = min(PAPER_N_TRAIN, int(counts.min()) // 2)
         if n_train < 1:
-            raise SpmError(f"class {names[counts.argmin()]!r} has one image only: give every class two or more")
+            smallest = names.tolist()[counts.argmin()]
+            raise SpmError(f"class {smallest!r} has one image only: give every class two or more")
     return PerClassShuffleSplit(n_train=n_train, n_splits=n_splits, random_state=random_state)
 
 
-def _splits(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the splits as positions among all images, the skipped ones left out."""
+def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
+    """Return the splits as positions among all images, without those that are not `used`.
+
+    Raises
+    ------
+    SpmError
+        If no image is used, or `cv` is none of what `evaluate` takes or does not fit the images.
+    """
+    if not len(used):
+        raise SpmError(f"none of the {len(labels)} images can be used")
     if cv is None:
         cv = default_cv(labels[used])
     if hasattr(cv, "split"):
         return [(used[train], used[test]) for train, test in cv.split(used, labels[used])]
-    splits = [tuple(np.asarray(part)[np.isin(part, used)] for part in split) for split in cv]
-    if not splits or any(len(split) != 2 or min(map(len, split)) == 0 for split in splits):
-        raise SpmError("cv must be a splitter or an iterable of (train, test) index arrays, none of them empty")
-    return [(train, test) for train, test in splits]
+    try:
+        splits = [(np.asarray(train), np.asarray(test)) for train, test in cv]
+    except (TypeError, ValueError):
+        splits = []
+    parts = [part for split in splits for part in split]
+    if not parts or any(part.ndim != 1 or (len(part) and part.dtype.kind not in "iu") for part in parts):
+        raise SpmError("cv must be a splitter or an iterable of (train, test) index arrays")
+    if any(len(part) and not 0 <= part.min() <= part.max() < len(labels) for part in parts):
+        raise SpmError(f"cv holds an index outside 0..{len(labels) - 1}, the positions of the {len(labels)} images")
+    splits = [(train[np.isin(train, used)], test[np.isin(test, used)]) for train, test in splits]
+    if any(len(train) == 0 or len(test) == 0 for train, test in splits):
+        raise SpmError("cv has a split without an image to train on or to test: give at least one of each")
+    return splits
 
 
 def _run_split(
@@ -199,29 +249,23 @@ def _vector_length(fitted: Any) -> int | None:
 
 
 def usable(
-    images: Sequence[Any], model: Any, on_error: str, n_jobs: int | None
+    images: Sequence[Any], model: Any, *, on_error: str, n_jobs: int | None, verbose: bool = False
 ) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
-    """Return the positions of the images that can be used, and those that cannot with their errors."""
+    """Return the positions of the images that a model can use, and those that it cannot with their errors."""
     if on_error == "raise":
         return np.arange(len(images)), []
-    first = model[0] if hasattr(model, "steps") else model
-    check = getattr(first, "check", read_image)
-    errors: Iterable[ImageError | None] = in_order(_Trial(check), images, n_jobs=n_jobs, batch=8)
+    trial = partial(_error_of, check=getattr(_first(model), "check", read_image))
+    errors = in_order(trial, images, n_jobs=n_jobs, batch=8, label="checking", total=len(images), verbose=verbose)
     skipped = [(i, error) for i, error in enumerate(errors) if error is not None]
     for _, error in skipped:
         log.warning("skipped %s", error)
     return np.setdiff1d(np.arange(len(images)), [i for i, _ in skipped]), skipped
 
 
-class _Trial:
-    """Turn an image into the ImageError that a check raises for it, or None."""
-
-    def __init__(self, check: Any) -> None:
-        self.check = check
-
-    def __call__(self, image: Any) -> ImageError | None:
-        try:
-            self.check(image)
-        except ImageError as error:
-            return error
-        return None
+def _error_of(image: Any, check: Callable[[Any], Any]) -> ImageError | None:
+    """Return the ImageError that `check` raises for an image, or None."""
+    try:
+        check(image)
+    except ImageError as error:
+        return error
+    return None

@@ -68,7 +68,7 @@ def pool_codes(
         np.maximum(pooled, 0, out=pooled, where=(used < counts[:, :, None])[..., None])
     elif how == "mean":
         pooled /= np.maximum(counts, 1)[:, :, None, None]
-    return pooled.reshape(len(regions), n_cells, -1)
+    return pooled.reshape(len(regions), n_cells, codes.n_values)
 
 
 @njit(nogil=True, cache=True)
@@ -222,9 +222,11 @@ class SpatialPyramid(BaseEstimator):
         if isinstance(self.weights, str):
             check_choice("weights", self.weights, ("lazebnik", None))
             return 0.5 ** np.array([n_levels - 1, *range(n_levels - 1, 0, -1)], dtype=np.float64)
-        weights = [check_number("each of weights", weight, least=0) for weight in self.weights]
+        weights = [] if np.ndim(self.weights) == 0 else list(self.weights)
         if len(weights) != n_levels:
-            raise SpmError(f"weights must have one number for each of the {n_levels} levels, got {len(weights)}")
+            raise SpmError(f"weights must have one number for each of the {n_levels} levels, got {self.weights!r}")
+        for weight in weights:
+            check_number("each of weights", weight, least=0)
         return np.array(weights, dtype=np.float64)
 
     def cell_weights(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from .local import ExtractorMixin, LocalFeatures
 N_CELLS = 4  # cells along each side of a patch
 N_ORIENTATIONS = 8
 N_VALUES = N_CELLS * N_CELLS * N_ORIENTATIONS
+ROUNDING = 1e-6  # grey levels in 0..1: more than a blur's rounding, at most 3e-7 on blank images
 
 
 def dense_sift(
@@ -44,7 +45,8 @@ def dense_sift(
     step : int
         Pixels from one patch to the next. The lattice is centred in the image.
     smoothing : float
-        Sigma of a Gaussian blur before the gradients, in cells; 0 for none.
+        Sigma of a Gaussian blur before the gradients, in cells, cut off at four sigma; 0 for none. After a blur,
+        gradients of 1e-6 and less count as zero: they may be rounding alone, and a blank patch would become noise.
     window : {"gaussian", "flat"}
         Whether votes fade from the patch's centre, with a sigma of half the patch.
     norm : {"lowe", "lazebnik"}
@@ -108,6 +110,8 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1, scale=1 / 255, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1, scale=-1 / 255, borderType=cv2.BORDER_REPLICATE)
     magnitude, angle = cv2.cartToPolar(dx, dy)
+    if sigma > 0:
+        cv2.threshold(magnitude, ROUNDING, 0, cv2.THRESH_TOZERO, dst=magnitude)
     angle *= np.float32(N_ORIENTATIONS / (2 * np.pi))
     return magnitude, angle
 

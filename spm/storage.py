@@ -42,7 +42,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     SpmError
-        If the model holds something that `load` would refuse, such as a function of your own.
+        If the model holds something that `load` would refuse, such as a function of your own, or if the file cannot
+        be written.
 
     Examples
     --------
@@ -57,9 +58,14 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
 
     from . import __version__
 
-    portable = copy.deepcopy(model)
-    _forget_machine(portable)
-    data = skops.io.dumps({"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "model": portable})
+    if isinstance(model, type) or not hasattr(model, "get_params"):
+        raise SpmError(f"{model!r} is no estimator: give a model such as a preset")
+    try:
+        portable = copy.deepcopy(model)
+        _forget_machine(portable)
+        data = skops.io.dumps({"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "model": portable})
+    except Exception as error:  # what cannot be copied or written fails in many ways
+        raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
     unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
     if unknown:
         raise SpmError(f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust")
@@ -68,6 +74,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     try:
         part.write_bytes(data)
         os.replace(part, path)
+    except OSError as error:
+        raise SpmError(f"{path}: the model cannot be saved ({error.strerror})") from error
     finally:
         part.unlink(missing_ok=True)
     return path
@@ -104,7 +112,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise SpmError(f"{path}: this is no model saved by spm, or it is damaged: save it again") from error
     if unknown:
         raise SpmError(f"{path}: the file holds {', '.join(unknown)}, which spm does not trust: it is not loaded")
-    if not isinstance(stored, dict) or "format" not in stored:
+    if not isinstance(stored, dict) or not isinstance(stored.get("format"), int):
         raise SpmError(f"{path}: this is no model saved by spm.save")
     if stored["format"] > FORMAT:
         raise SpmError(f"{path}: the model was saved by spm {stored['spm']}: upgrade spm to load it")

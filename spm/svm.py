@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -174,7 +175,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """Return the probability of each class: shape (m, n_classes), float64; needs ``probability=True``."""
         scores = self.decision_function(X)
         scores = scores.reshape(len(scores), -1)
-        chances = 1 / (1 + np.exp(-(scores * self.sigmoids_[:, 0] + self.sigmoids_[:, 1])))
+        chances = expit(scores * self.sigmoids_[:, 0] + self.sigmoids_[:, 1])
         if len(self.classes_) == 2:
             return np.hstack([1 - chances, chances])
         return chances / np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(float).tiny)

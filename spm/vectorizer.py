@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -13,18 +14,25 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._opencv import cv2
-from ._parallel import in_order
+from ._parallel import in_order, single_threaded
 from .codes import Codes
 from .encoders import seed_if_unset
 from .errors import SpmError, check_choice, check_number
 from .images import check_images, content_of
 from .local import LocalFeatures
 from .norms import check_norm, normalise
-from .pyramid import SpatialPyramid
+from .pyramid import POOLS, SpatialPyramid
 from .sift import DenseSIFT
 
 BATCH = 8  # images in one task
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
+
+PARTS = {  # what each nested part must be able to do, and one that can
+    "features": (("get_params", "extract", "views", "check"), "DenseSIFT()"),
+    "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
+    "pyramid": (("get_params", "pool", "cell_weights"), "SpatialPyramid()"),
+    "reduce": (("get_params", "fit", "transform"), "PCA()"),
+}
 
 Views = list[tuple[LocalFeatures, ...]]
 
@@ -139,11 +147,11 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         layers = self._sample(X, random)  # one array of descriptors a layer
         self.reducers_, self.encoders_, self.widths_ = [], [], []
         for values in layers:
-            reducer = self._fit_part(self.reduce, values, random)
+            reducer = self._fit_part(self.reduce, values, random, n_jobs=self.n_jobs)
             if reducer is not None:
                 values = reducer.transform(values)
             self.reducers_.append(reducer)
-            encoder = self._fit_part(self.encoder, values, random)
+            encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
             self.encoders_.append(encoder)
             self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
         self.n_features_out_ = sum(self.widths_) * len(self.pyramid_.cell_weights())
@@ -162,20 +170,29 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         check_number("sample_size", self.sample_size, least=1, integer=True)
         if self.sample_per_image is not None:
             check_number("sample_per_image", self.sample_per_image, least=1, integer=True)
-        pyramid = SpatialPyramid() if self.pyramid is None else self.pyramid
-        pyramid.level_weights()
+        if not (self.memory is None or isinstance(self.memory, str | os.PathLike) or hasattr(self.memory, "cache")):
+            raise SpmError(f"memory must be a path or a joblib.Memory, got {self.memory!r}")
+        for name, (methods, example) in PARTS.items():
+            part = getattr(self, name)
+            lacking = [method for method in methods if not hasattr(part, method)]
+            if part is not None and (lacking or isinstance(part, type)):
+                hint = "an object, not a class" if isinstance(part, type) else f"it lacks {', '.join(lacking)}"
+                raise SpmError(f"{name}={part!r} cannot be used ({hint}): give one such as {example}")
+        if self.pyramid is not None:
+            self.pyramid.level_weights()
+            check_choice("pool", self.pyramid.pool, POOLS)
 
-    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState) -> Any:
+    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState, **shared: Any) -> Any:
+        """Return a fitted clone that takes over the seed and those `shared` options that it leaves open."""
         if part is None:
             return None
         fitted = clone(part)
         seed_if_unset(fitted, random.randint(2**31 - 1))
         options = fitted.get_params(deep=False)
-        if options.get("n_jobs", self.n_jobs) is None:
-            fitted.set_params(n_jobs=self.n_jobs)
-        if options.get("verbose") is False:
-            fitted.set_params(verbose=self.verbose)
-        return fitted.fit(values)
+        unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
+        fitted.set_params(**{name: shared[name] for name in unset})
+        with single_threaded():  # the number of threads can change the last bits
+            return fitted.fit(values)
 
     def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[np.ndarray]:
         """Return descriptors of randomly chosen images, one array a layer, in the order of the images."""
@@ -268,7 +285,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         weights = self.pyramid_.cell_weights()[:, None].astype(np.float32)
         if self.norm_over == "cell":
             layers = [normalise(cells, self.norm) for cells in layers]
-        joined = np.concatenate([cells.reshape(len(cells), -1) for cells in layers], axis=1)
+        joined = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
         if self.norm_over == "vector":
             joined = normalise(joined, self.norm, len(self.pyramid_.grids()))
         return joined * np.concatenate([np.broadcast_to(weights, cells.shape[1:]).ravel() for cells in layers])
@@ -323,7 +340,8 @@ def _key(features: Any, image: Any) -> str:
     from . import __version__
 
     digest = blake2b(content_of(image), digest_size=20)
-    options = (type(features).__qualname__, features.get_params(deep=True), __version__, cv2.__version__)
+    kind = type(features)
+    options = (kind.__module__, kind.__qualname__, features.get_params(deep=True), __version__, cv2.__version__)
     digest.update(joblib.hash(options).encode())
     return digest.hexdigest()
 

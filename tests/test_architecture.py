@@ -1,0 +1,228 @@
+"""The architecture: floors, light imports, honest names, modules and bodies of a readable size."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spm
+
+ROOT = Path(spm.__file__).parent
+
+FLOORS = {
+    0: ["errors", "boxes", "local", "codes", "receptive", "_onnx", "_opencv", "_parallel"],
+    1: ["images", "datasets", "networks", "splits", "pyramid", "norms", "kernels", "codebooks"],
+    2: ["sift", "featuremap", "encoders", "svm"],
+    3: ["vectorizer", "combination"],
+    5: ["presets", "storage"],
+    6: ["protocols", "comparison"],
+    7: ["cli", "__main__", "__init__"],
+}
+FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
+HEAVY = ["torch", "onnxruntime", "matplotlib", "numba", "sklearn", "scipy", "cv2", "skops"]
+
+MAX_LINES = 450
+MAX_BODY = 60
+
+
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def floor_of(name):
+    """Return a module's floor: its own, or that of the package which holds it."""
+    return FLOOR_OF.get(name, FLOOR_OF.get(name.partition(".")[0]))
+
+
+def imported(name):
+    """Return the modules of spm's that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").partition(".")[0] == "spm"):
+            found |= _targets(node, name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "spm":
+                    found.add(alias.name.partition(".")[2] or "__init__")
+    return found - {name}
+
+
+def _targets(node, name):
+    """Return the modules that one ``from ... import`` statement reaches."""
+    base = name.split(".")[: -node.level] if node.level else []
+    base += (node.module or "").split(".")[0 if node.level else 1 :] if node.module else []
+    targets = set()
+    for alias in node.names:
+        if not base and alias.name == "__version__":  # a constant that stands before all imports
+            continue
+        inner = ".".join([*base, alias.name])
+        choices = (inner, f"{inner}.__init__", ".".join(base), ".".join([*base, "__init__"]))
+        targets.add(next(choice for choice in choices if choice in MODULES))
+    return targets
+
+
+def imports_of_others(name):
+    """Return the first names of the packages that a module imports from elsewhere."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+# Floors
+
+
+def test_every_module_has_a_floor():
+    without = [name for name in MODULES if floor_of(name) is None]
+    assert without == [], "give these a floor in FLOORS"
+
+
+def test_imports_are_found_in_every_form():
+    """The reader of imports itself: known ones, which stand in different forms."""
+    assert {"vectorizer", "encoders", "errors"} <= imported("presets")
+    assert {"presets", "protocols", "datasets.__init__"} <= imported("comparison")
+    assert {"_opencv"} <= imported("_parallel")  # inside a function
+    assert {"errors"} <= imported("datasets.folder")  # from one floor up
+    assert {"datasets.folder"} <= imported("datasets.__init__")
+    assert "__init__" not in imported("vectorizer")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_from_lower_floors_or_its_own(name):
+    placed = [other for other in [name, *imported(name)] if floor_of(other) is not None]  # each has: see above
+    assert [other for other in placed if floor_of(other) > floor_of(placed[0])] == []
+
+
+def test_no_circle_of_imports():
+    done, under_way = set(), []
+
+    def visit(name):
+        assert name not in under_way, f"a circle: {' -> '.join([*under_way, name])}"
+        if name not in done:
+            under_way.append(name)
+            for other in sorted(imported(name)):
+                visit(other)
+            done.add(under_way.pop())
+
+    for name in MODULES:
+        visit(name)
+
+
+@pytest.mark.parametrize(("package", "place"), [("torch", "nn."), ("skops", "storage"), ("matplotlib", "report")])
+def test_some_packages_are_imported_in_one_place_only(package, place):
+    assert [name for name in MODULES if package in imports_of_others(name) and not name.startswith(place)] == []
+
+
+# Imports and names
+
+
+def modules_after(statement, *names):
+    """Return which of these modules are loaded after a statement in a fresh interpreter."""
+    code = f"import sys\n{statement}\nprint(*[name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.split()
+
+
+def test_importing_spm_is_light():
+    assert modules_after("import spm", *HEAVY, "numpy") == []
+    assert modules_after("import spm, spm.cli; spm.cli._parser().format_help()", *HEAVY, "numpy") == []
+    assert modules_after("import spm; spm.DenseSIFT", "cv2", "numba") == ["cv2", "numba"]  # it would be seen
+
+
+def test_using_an_image_road_loads_no_network_or_figures():
+    assert (
+        modules_after("import spm; spm.presets, spm.evaluate, spm.compare", "torch", "onnxruntime", "matplotlib") == []
+    )
+
+
+def test_importing_has_no_effects():
+    code = """
+import logging, warnings, numpy, random
+before = (list(logging.root.handlers), list(warnings.filters), random.getstate(), numpy.random.get_state()[1].tolist())
+import spm
+for name in spm.__all__:
+    getattr(spm, name)
+import spm.cli
+after = (list(logging.root.handlers), list(warnings.filters), random.getstate(), numpy.random.get_state()[1].tolist())
+print(before[0] == after[0], before[2:] == after[2:], logging.getLogger("spm").handlers == [])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["True"] * 3 and done.stderr == ""
+
+
+def test_every_public_name_is_there():
+    assert len(spm.__all__) == len(set(spm.__all__)) and dir(spm) == sorted(spm.__all__)
+    for name in spm.__all__:
+        assert getattr(spm, name) is not None
+    for name in ("nothing", "Compare", "_private"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(spm, name)
+
+
+def test_no_module_bears_the_name_of_a_public_function():
+    functions = {name for name in spm.__all__ if inspect.isfunction(getattr(spm, name))}
+    assert {"compare", "evaluate", "load", "predict", "save"} <= functions
+    assert functions & {name.partition(".")[0] for name in MODULES} == set()
+
+
+def test_nested_data_sets_are_public_too():
+    from spm import datasets
+
+    for name in datasets.__all__:
+        assert getattr(datasets, name) is not None
+
+
+# Size and documentation
+
+
+def functions_of(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def body_lines(function):
+    """Return how many lines a function has after its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_and_bodies_are_of_a_readable_size(name):
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+    assert [f.name for f in functions_of(TREES[name]) if body_lines(f) > MAX_BODY] == []
+
+
+def test_bodies_are_short_on_the_whole():
+    lengths = sorted(body_lines(function) for tree in TREES.values() for function in functions_of(tree))
+    assert len(lengths) > 100 and lengths[len(lengths) // 2] <= 15
+
+
+def undocumented(tree):
+    """Yield the public functions, classes and methods without a docstring; an override of scikit-learn's has its."""
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if ast.get_docstring(node) is None:
+            yield node.name
+        for method in node.body if isinstance(node, ast.ClassDef) else []:
+            setter = isinstance(method, ast.FunctionDef) and method.decorator_list
+            public = isinstance(method, ast.FunctionDef) and not method.name.startswith("_")
+            if public and not setter and ast.get_docstring(method) is None:
+                yield f"{node.name}.{method.name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_public_is_documented(name):
+    tree = TREES[name]
+    assert ast.get_docstring(tree), "a module opens with one sentence"
+    if not name.rpartition(".")[2].startswith("_"):
+        assert list(undocumented(tree)) == []

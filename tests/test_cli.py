@@ -1,0 +1,454 @@
+"""The command line: what it prints, what it refuses and how it stops, in this process and as its users run it."""
+
+import io
+import json
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import spm
+from spm import cli, presets
+
+CLASSES = ("across", "down")
+N_IMAGES = 6
+
+
+def picture(kind, seed, size=(64, 64)):
+    rng = np.random.default_rng(seed)
+    stripes = np.tile(np.uint8([0, 0, 0, 0, 160, 160, 160, 160]), (64, 8))
+    stripes = (stripes.T if kind == "across" else stripes)[: size[0], : size[1]]
+    return stripes + rng.integers(0, 90, size, dtype=np.uint8)
+
+
+def fill(folder):
+    for kind in CLASSES:
+        (folder / kind).mkdir(parents=True)
+        for i in range(N_IMAGES):
+            Image.fromarray(picture(kind, i)).save(folder / kind / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="module")
+def model(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "m.spm"
+    assert cli.main(["train", str(folder), "-o", str(path), "--set", "n_words=6"]) == 0
+    return path
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of photographs that a test may spoil."""
+    return fill(tmp_path / "own")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process and return its exit status, standard output and standard error."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            status = stopped.code
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "spm", *map(str, arguments)]
+
+
+def run_outside(*arguments, **options):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, **options)
+
+
+SMALL = ("--set", "n_words=6", "--jobs", 1)
+
+
+# Help and usage
+
+
+def test_version(run):
+    assert run("--version") == (0, f"spm {spm.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", ["train", "predict", "evaluate", "compare"])
+def test_help_explains_every_argument(run, name):
+    status, out, err = run(name, "--help")
+    assert status == 0 and err == ""
+    arguments = re.search(r"positional arguments:\n(.*?)\n\n", out, re.S)[1] + out.partition("options:\n")[2]
+    entries = re.split(r"\n  (?=\S)", "\n" + arguments.replace("\n\n", "\n"))[1:]
+    assert len(entries) >= 4
+    for entry in entries:
+        assert len(re.split(r"\s{2,}", entry.strip(), maxsplit=1)) == 2, f"no help: {entry}"
+    assert name in run("--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "photos"], "-o"),
+        (["predict", "m.spm"], "IMAGE"),
+        (["predict", "m.spm", "a.jpg", "--on-error", "ignore"], "'raise', 'skip'|raise, skip"),
+        (["evaluate", "photos", "--jobs", "0"], "argument --jobs: '0' is not a number of workers"),
+        (["evaluate", "photos", "--seed", "-1"], "argument --seed: '-1' is not a whole number from 0"),
+        (["evaluate", "photos", "--seed", "x"], "argument --seed: 'x' is not a whole number from 0"),
+        (["evaluate", "photos", "--splits", "many"], "--splits"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run, arguments, message):
+    status, out, err = run(*arguments)
+    assert status == 2 and out == "" and re.search(message, err)
+
+
+# Train and predict
+
+
+def test_train_then_predict(run, folder, tmp_path):
+    path = tmp_path / "m.spm"
+    assert run("train", folder, "-o", path, *SMALL) == (0, f"{path}: 2 classes from 12 images\n", "")
+    images = [folder / "down" / "0.png", folder / "across" / "1.png", folder / "down" / "0.png"]
+    status, out, err = run("predict", path, *images)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [f"{images[0]}\tdown", f"{images[1]}\tacross", f"{images[2]}\tdown"]
+    assert os.listdir(tmp_path) == ["m.spm"]
+
+
+def test_predict_prints_json(run, model, folder):
+    status, out, err = run("predict", model, folder / "down" / "0.png", "none.png", "--json", "--on-error", "skip")
+    assert status == 0
+    assert json.loads(out) == {
+        "labels": {str(folder / "down" / "0.png"): "down"},
+        "skipped": {"none.png": "there is no such file"},
+    }
+    assert err == "spm: skipped none.png: there is no such file\n"
+
+
+def test_options_reach_the_model(run, folder, tmp_path):
+    options = ["n_words=5", "levels=1,(3,1)", "C=2.5", "vectorizer__features__step=16", "vectorizer__norm=l2"]
+    sets = [word for option in options for word in ("--set", option)]
+    assert run("train", folder, "-o", tmp_path / "m.spm", *sets, "--seed", 7)[0] == 0
+    loaded = spm.load(tmp_path / "m.spm")
+    names = [option.partition("=")[0] for option in options[3:]]
+    assert [loaded.get_params()[name] for name in names] == [16, "l2"]
+    vec, svm = loaded
+    assert (vec.encoder.n_words, vec.pyramid.levels, svm.C, vec.random_state) == (5, (1, (3, 1)), 2.5, 7)
+    assert vec.n_features_out_ == 5 * (1 + 3)
+
+
+def test_the_same_seed_gives_the_same_file_contents(run, folder, tmp_path):
+    for name, jobs in (("a", 1), ("b", -1)):
+        run("train", folder, "-o", tmp_path / name, *SMALL, "--jobs", jobs)
+    words = [spm.load(tmp_path / name)[0].encoder_.words_ for name in "ab"]
+    np.testing.assert_array_equal(*words)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("n_wrods=4", "--set: there is no option 'n_wrods': the preset's own are n_words, levels, .*__features__step"),
+        ("vectorizer__encoder__n_wrods=4", "there is no option 'vectorizer__encoder__n_wrods'"),
+        ("classifier=4", "there is no option 'classifier'"),
+        ("n_words", "--set takes NAME=VALUE, got 'n_words'"),
+        ("n_words=many", "n_words must be a whole number"),
+        ("levels=3", "levels must be a sequence"),
+        ("vectorizer__features=sift", "features='sift' cannot be used"),
+        ("vectorizer__norm=l3", "'l1', 'l2', 'power'"),
+        ("classifier__kernel=rbf", "kernel='rbf' is not an option: choose one of 'intersection'"),
+    ],
+)
+def test_wrong_options_of_the_model(run, folder, tmp_path, assignment, message):
+    status, out, err = run("train", folder, "-o", tmp_path / "m.spm", *SMALL, "--set", assignment)
+    assert (status, out) == (1, "") and re.search(f"^spm: error: .*{message}", err), err
+    assert err.count("\n") == 1 and os.listdir(tmp_path) == []
+
+
+def test_unknown_presets(run, folder, tmp_path):
+    for arguments in (("train", folder, "-o", tmp_path / "m"), ("evaluate", folder)):
+        status, out, err = run(*arguments, "--preset", "lazy")
+        assert (status, out) == (1, "")
+        assert err.startswith("spm: error: preset='lazy' is not an option: choose one of 'lazebnik2006'")
+    status, out, err = run("compare", folder, "--presets", "lazebnik2006,lazy")
+    assert (status, out) == (1, "") and "preset='lazy' is not an option" in err
+
+
+def test_missing_things(run, model, folder, tmp_path):
+    for arguments, message in (
+        (("train", tmp_path / "none", "-o", tmp_path / "m.spm"), "none: there is no such folder"),
+        (("evaluate", tmp_path / "none"), "none: there is no such folder"),
+        (("compare", tmp_path / "none"), "none: there is no such folder"),
+        (("predict", tmp_path / "none.spm", "a.png"), "none.spm: the model cannot be read"),
+        (("predict", folder / "down" / "0.png", "a.png"), "no model saved by spm"),
+        (("predict", model, "none.png"), "none.png: there is no such file"),
+        (("predict", model, folder), "this is a folder"),
+        (("evaluate", folder, "--train-list", tmp_path / "none.txt"), "none.txt cannot be read"),
+    ):
+        status, out, err = run(*arguments)
+        assert (status, out) == (1, "") and err.startswith("spm: error: ") and message in err, err
+        assert err.count("\n") == 1
+
+
+def test_one_class_is_not_enough(run, own, tmp_path):
+    for path in (own / "down").iterdir():
+        path.write_text("no image")
+    status, _, err = run("train", own, "-o", tmp_path / "m.spm", "--on-error", "skip")
+    assert status == 1 and "images that can be used are in 1 class only" in err
+    for path in (own / "down").iterdir():
+        path.unlink()
+    (own / "down").rmdir()
+    for arguments in (("train", own, "-o", tmp_path / "m.spm"), ("evaluate", own), ("compare", own)):
+        status, _, err = run(*arguments)
+        assert status == 1 and "one class only, across" in err
+
+
+def test_a_place_where_no_model_can_be_saved_is_refused_before_any_work(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "make", lambda *_, **__: pytest.fail("work has begun"))
+    status, _, err = run("train", folder, "-o", tmp_path / "none" / "m.spm")
+    assert status == 1 and f"{tmp_path / 'none'}: there is no such folder to save the model in" in err
+    status, _, err = run("train", folder, "-o", tmp_path)
+    assert status == 1 and f"{tmp_path} is a folder: give the name of a file" in err
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    status, _, err = run("train", folder, "-o", tmp_path / "m.spm")
+    assert status == 1 and "you may not write in this folder" in err
+
+
+def test_bad_images_raise_or_are_skipped(run, model, own, tmp_path):
+    bad = own / "down" / "3.png"
+    bad.write_text("no image")
+    for arguments in (
+        ("train", own, "-o", tmp_path / "m.spm", *SMALL),
+        ("evaluate", own, *SMALL, "--splits", 1),
+        ("predict", model, own / "down" / "2.png", bad),
+    ):
+        status, out, err = run(*arguments)
+        assert (status, out) == (1, "") and err.startswith(f"spm: error: {bad}: this is no image")
+        assert "--on-error skip" in err and err.count("\n") == 1
+        status, out, err = run(*arguments, "--on-error", "skip")
+        assert status == 0 and err.startswith(f"spm: skipped {bad}: this is no image") and err.count("\n") == 1
+        assert out.endswith((", 1 skipped\n", f"{own / 'down' / '2.png'}\tdown\n"))
+    assert run("train", own, "-o", tmp_path / "m.spm", *SMALL, "--on-error", "skip")[1].endswith(
+        "2 classes from 11 images, 1 skipped\n"
+    )
+
+
+# Evaluate
+
+
+def test_evaluate_prints_a_table(run, folder):
+    status, out, err = run("evaluate", folder, *SMALL, "--n-train", 4, "--splits", 2)
+    lines = out.splitlines()
+    assert (status, err) == (0, "")
+    assert lines[:4] == [
+        "lazebnik2006: 100.0 ± 0.0 % mean per-class accuracy (2 splits, 8 train, 4 test images)",
+        "class   accuracy %  tested",
+        "across       100.0       4",
+        "down         100.0       4",
+    ]
+    assert re.fullmatch(r"\d+\.\d s to train, \d+\.\d s to test", lines[4]) and len(lines) == 5
+
+
+def test_evaluate_prints_json_and_nothing_else(run, folder):
+    status, out, err = run("evaluate", folder, *SMALL, "--splits", 3, "--seed", 4, "--json")
+    document = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (document["preset"], document["seed"], document["classes"]) == ("lazebnik2006", 4, ["across", "down"])
+    assert document["accuracy"] == 1 and document["accuracies"] == document["overall"] == [1, 1, 1]
+    assert document["n_train"] == document["n_test"] == [6, 6, 6] and document["skipped"] == {}
+    assert document["confusion"] == [[9, 0], [0, 9]]
+    assert document["train_seconds"] > 0 and document["test_seconds"] > 0
+
+
+def test_evaluate_by_a_train_list(run, folder, tmp_path):
+    names = ["across/0.png", "down/3.png", "across/4.png"]
+    (tmp_path / "train.txt").write_text("\n".join(["# to train on", *names, ""]))
+    document = json.loads(run("evaluate", folder, *SMALL, "--train-list", tmp_path / "train.txt", "--json")[1])
+    assert (document["n_train"], document["n_test"]) == ([3], [9])
+    assert np.sum(document["confusion"], axis=1).tolist() == [4, 5]
+    out = run("evaluate", folder, *SMALL, "--train-list", tmp_path / "train.txt")[1]
+    assert "% mean per-class accuracy (1 split, 3 train, 9 test images)" in out and "±" not in out
+    for option in ("--n-train", "--splits"):
+        status, _, err = run("evaluate", folder, "--train-list", tmp_path / "train.txt", option, 2)
+        assert status == 1 and "--train-list gives the one split: leave --n-train and --splits out" in err
+
+
+def test_evaluate_refuses_splits_that_cannot_be(run, folder):
+    for arguments, message in ((("--n-train", 6), "n_train=6 needs at least 7"), (("--splits", 0), "n_splits must be")):
+        status, _, err = run("evaluate", folder, *SMALL, *arguments)
+        assert status == 1 and message in err
+
+
+# Compare
+
+
+@pytest.fixture
+def small_presets(monkeypatch):
+    def small(**options):
+        return presets.lazebnik2006(n_words=8, **options)
+
+    monkeypatch.setitem(presets.PRESETS, "small", small)
+    monkeypatch.setitem(presets.PRESETS, "a_small_one_with_a_long_name", small)
+
+
+def assert_aligned(lines, n_texts):
+    """Text columns begin, and columns of figures end, at one place in all lines."""
+    assert len({len(line) for line in lines}) == 1
+    cells = [[(m.start(), m.end()) for m in re.finditer(r"\S+(?: \S+)*", line)] for line in lines]
+    assert len({len(line) for line in cells}) == 1
+    for i, column in enumerate(zip(*cells, strict=True)):
+        assert len({side[0 if i < n_texts else 1] for side in column}) == 1
+
+
+def test_compare_prints_an_aligned_table(run, folder, small_presets):
+    options = ("--n-train", 3, "--splits", 2, "--jobs", 1)
+    status, out, err = run("compare", folder, "--presets", "small, a_small_one_with_a_long_name", *options)
+    lines = out.splitlines()
+    assert (status, err) == (0, "") and len(lines) == 1 + 2 * 4
+    assert_aligned(lines, n_texts=3)
+    assert lines[0].split() == ["data", "preset", "pyramid", "accuracy", "%", "values", "train", "s", "test", "s"]
+    assert lines[1].startswith("photos  small                         no pyramid (1x1) ")
+    assert lines[8].startswith("photos  a_small_one_with_a_long_name  pyramid (1x1 + 2x2 + 4x4) ")
+    assert "100.0 ± 0.0     168  " in lines[8]
+
+
+def test_compare_prints_json_and_nothing_else(run, folder, small_presets):
+    status, out, err = run("compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1, "--jobs", 1, "--json")
+    document = json.loads(out)
+    assert (status, err) == (0, "") and document["seed"] == 0 and document["skipped"] == {}
+    assert [row["levels"] for row in document["rows"]] == [[1], [2], [4], [1, 2, 4]]
+    assert {(row["data"], row["preset"], row["n_splits"], row["n_train"]) for row in document["rows"]} == {
+        ("photos", "small", 1, 6)
+    }
+
+
+def test_compare_without_a_folder(run, small_presets, monkeypatch):
+    from spm import comparison, datasets
+
+    monkeypatch.setattr(comparison, "BUILT_IN", {"layouts": lambda: datasets.make_layouts(6, size=48, n_classes=2)})
+    status, out, err = run("compare", "--presets", "small")
+    assert (status, err) == (0, "") and [line.split()[0] for line in out.splitlines()] == ["data", *["layouts"] * 4]
+    for option in (("--splits", 2), ("--n-train", 2), ("--train-list", "list.txt")):
+        status, out, err = run("compare", "--presets", "small", *option)
+        assert (status, out) == (1, "") and "are for a FOLDER" in err
+
+
+# As its users run it
+
+
+def test_as_a_program(folder, tmp_path):
+    done = run_outside("train", "photos", "-o", tmp_path / "m.spm", *SMALL, cwd=folder.parent)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "",
+    ) and done.stdout == f"{tmp_path / 'm.spm'}: 2 classes from 12 images\n"
+    done = run_outside("predict", tmp_path / "m.spm", "photos/down/1.png", "none.png", cwd=folder.parent)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "spm: error: none.png: there is no such file (--on-error skip leaves such images out)\n"
+    done = run_outside("evaluate", "photos", "--splits", 1, "--json", *SMALL, cwd=folder.parent)
+    assert (done.returncode, done.stderr) == (0, "") and json.loads(done.stdout)["accuracy"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
+    pipe = own / "across" / "0.png"
+    pipe.unlink()
+    os.mkfifo(pipe)  # an image that never comes: the work stands still in the middle
+    path = tmp_path / "m.spm"
+    stopped = ("train", own, "-o", path, *SMALL, "--jobs", jobs)
+    with subprocess.Popen(command(*stopped), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        writer = os.open(pipe, os.O_WRONLY)  # waits until the image is being read
+        process.send_signal(signal.SIGINT)
+        if jobs > 1:
+            os.close(writer)  # a thread cannot be interrupted: let it end
+        out, err = process.communicate(timeout=60)
+        if jobs == 1:
+            os.close(writer)
+    assert (process.returncode, out, err) == (130, "", "spm: stopped\n")
+    assert os.listdir(tmp_path) == ["own"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(model, folder):
+    images = [folder / "down" / "0.png"] * 3
+    process = subprocess.Popen(command("predict", model, *images), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    with process:
+        assert process.stderr.read() == b"" and process.wait(timeout=60) == 0
+
+
+def test_names_that_cannot_be_printed(model, folder, tmp_path, monkeypatch):
+    (tmp_path / "grün.png").write_bytes((folder / "down" / "0.png").read_bytes())
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert cli.main(["predict", str(model), str(tmp_path / "grün.png")]) == 0
+    assert written.getvalue().endswith(b"gr\\xfcn.png\tdown\n")
+
+
+def terminal(arguments, code):
+    """Run a program whose output and errors go to one terminal; return the lines that are seen there at the end."""
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # lines and columns
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        written += part
+    os.close(ours)
+    process.wait(timeout=60)
+    return written.decode(), [seen(line) for line in written.decode().replace("\r\n", "\n").split("\n")]
+
+
+def seen(line):
+    """Return what is left of a line when each carriage return has the rest written over it."""
+    shown = ""
+    for part in line.split("\r"):
+        shown = part + shown[len(part) :]
+    return shown.rstrip()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of this kind")
+def test_progress_does_not_mix_with_the_table(folder):
+    code = """
+import sys
+import spm._parallel, spm.cli, spm.codebooks, spm.comparison, spm.presets
+from tqdm import tqdm
+def at_once(label, *, total, unit, verbose):
+    return tqdm(desc=label, total=total, unit=unit, disable=not verbose, delay=0, mininterval=0, leave=False)
+spm._parallel.progress_bar = spm.codebooks.progress_bar = at_once
+spm.presets.PRESETS["small"] = lambda **options: spm.presets.lazebnik2006(n_words=8, **options)
+spm.comparison.PYRAMIDS = {"no pyramid (1x1)": (1,), "pyramid (1x1 + 2x2)": (1, 2)}
+sys.exit(spm.cli.main(sys.argv[1:]))
+"""
+    written, lines = terminal(["compare", folder, "--presets", "small", "--splits", "1", "--jobs", "1"], code)
+    assert "k-means" in written and "sampling" in written and "vectors" in written  # bars were there
+    assert len(lines) == 4 and lines[-1] == ""
+    assert_aligned(lines[:-1], n_texts=3)

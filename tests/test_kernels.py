@@ -1,0 +1,158 @@
+"""Kernels between histograms: held to their twins on awkward shapes, and to the identities of a kernel."""
+
+import joblib
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics.pairwise import additive_chi2_kernel
+
+from spm import SpmError
+from spm.kernels import KERNELS, chi2, histogram_intersection
+
+both = pytest.mark.parametrize("kernel", [histogram_intersection, chi2], ids=["intersection", "chi2"])
+TWINS = {histogram_intersection: reference.histogram_intersection, chi2: reference.chi2}
+
+
+def histograms(n, depth, seed=0, filled=0.5):
+    random = np.random.default_rng(seed)
+    values = random.random((n, depth)).astype(np.float32)
+    return np.where(random.random((n, depth)) < filled, values, np.float32(0))
+
+
+def assert_close(fast, slow):
+    """Float32 sums, in groups of eight: a few units in the last place of their size."""
+    assert fast.dtype == np.float32
+    np.testing.assert_allclose(fast, slow, rtol=2e-5, atol=1e-6)
+
+
+@both
+@given(
+    n=st.integers(0, 12),
+    m=st.integers(0, 12),
+    depth=st.sampled_from([0, 1, 3, 7, 8, 9, 16, 31, 511, 512, 513, 521, 1030]),
+    filled=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_is_the_definition(kernel, n, m, depth, filled, seed):
+    A, B = histograms(n, depth, seed, filled), histograms(m, depth, seed + 1, 0.5)
+    assert kernel(A, B).shape == (n, m)
+    assert_close(kernel(A, B), TWINS[kernel](A, B))
+    assert_close(kernel(A), TWINS[kernel](A, A))
+
+
+@both
+@pytest.mark.parametrize(
+    ("n", "m", "depth"), [(1, 300, 20), (300, 1, 20), (1100, 257, 9), (255, 513, 12), (3, 4, 1500), (1025, 1, 1)]
+)
+def test_is_the_definition_beyond_one_block(kernel, n, m, depth):
+    """The blocks are 1024 rows of A by 256 of B by 512 values; the twin is asked for a part of the pairs."""
+    A, B = histograms(n, depth, 1), histograms(m, depth, 2)
+    gram = kernel(A, B)
+    assert gram.shape == (n, m)
+    rows = sorted({0, n // 2, min(1023, n - 1), n - 1})
+    columns = sorted({0, m // 2, min(255, m - 1), min(256, m - 1), m - 1})
+    assert_close(gram[np.ix_(rows, columns)], TWINS[kernel](A[rows], B[columns]))
+    np.testing.assert_allclose(gram, kernel(B, A).T, rtol=2e-5, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("n", [1, 5, 256, 257, 700, 1100])
+def test_the_kernel_of_a_set_with_itself_is_the_general_one_and_symmetric_to_the_bit(kernel, n):
+    A = histograms(n, 40, 3)
+    gram = kernel(A)
+    assert np.array_equal(gram, gram.T)
+    assert np.array_equal(gram, kernel(A, A))
+    np.testing.assert_allclose(gram, kernel(A, A.copy()), rtol=2e-6)
+
+
+@both
+def test_a_row_with_itself_is_its_sum(kernel):
+    A = histograms(30, 700, 4)
+    np.testing.assert_allclose(np.diag(kernel(A)), A.sum(axis=1), rtol=2e-5)
+
+
+@both
+def test_never_exceeds_the_smaller_sum_and_scales_with_the_rows(kernel):
+    A, B = histograms(20, 50, 5), histograms(15, 50, 6)
+    gram = kernel(A, B)
+    assert (gram <= np.minimum(A.sum(axis=1)[:, None], B.sum(axis=1)) * (1 + 1e-5)).all()
+    np.testing.assert_allclose(kernel(4 * A, 4 * B), 4 * gram, rtol=1e-6)
+
+
+def test_chi2_is_positive_where_scikit_learns_is_a_distance():
+    """2ab / (a + b) = (a + b) / 2 - (a - b)^2 / (2 (a + b)), and additive_chi2_kernel is minus (a - b)^2 / (a + b)."""
+    A, B = histograms(8, 30, 7), histograms(9, 30, 8)
+    halves = (A.sum(axis=1)[:, None] + B.sum(axis=1)) / 2
+    np.testing.assert_allclose(chi2(A, B), halves + additive_chi2_kernel(A, B) / 2, rtol=1e-4)
+
+
+def test_chi2_exceeds_the_intersection_and_stays_below_twice_of_it():
+    A, B = histograms(8, 30, 7), histograms(9, 30, 8)
+    assert (histogram_intersection(A, B) <= chi2(A, B) * (1 + 1e-5)).all()
+    assert (chi2(A, B) <= 2 * histogram_intersection(A, B)).all()
+
+
+@both
+def test_empty_rows_are_zeros_and_not_nan(kernel):
+    A = histograms(6, 20, 9)
+    A[[0, 3]] = 0
+    gram = kernel(A, A.copy())
+    assert not gram[[0, 3]].any() and not gram[:, [0, 3]].any()
+    assert np.isfinite(gram).all() and gram[1, 1] > 0
+    assert not kernel(np.zeros((2, 3))).any()
+
+
+@both
+def test_tiny_values_keep_their_kernel(kernel):
+    tiny = np.array([[1e-38, 0, 3e-30]], np.float32)
+    np.testing.assert_allclose(kernel(tiny, tiny.copy()), tiny.sum(), rtol=1e-5)
+
+
+@both
+def test_threads_change_nothing(kernel):
+    A, B = histograms(1100, 33, 10), histograms(300, 33, 11)
+    assert np.array_equal(kernel(A, B, n_jobs=1), kernel(A, B, n_jobs=2))
+    assert np.array_equal(kernel(A, n_jobs=1), kernel(A, n_jobs=2))
+
+
+@both
+def test_works_in_threads_where_the_caller_asks_for_processes(kernel):
+    """Other processes would fill copies of the matrix, and leave ours empty."""
+    A = histograms(600, 33, 12)
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        assert np.array_equal(kernel(A), kernel(A, n_jobs=1))
+
+
+@both
+def test_takes_lists_integers_float64_and_any_memory_order(kernel):
+    counts = np.random.default_rng(13).integers(0, 9, (7, 12))
+    gram = kernel(counts.astype(np.float32))
+    for same in (counts, counts.astype(np.uint8), counts.astype(np.float64), counts.tolist(), np.asfortranarray(counts)):
+        assert np.array_equal(kernel(same, same), gram)
+    assert np.array_equal(kernel(np.repeat(counts, 2, axis=0)[::2], counts), kernel(counts, counts.copy()))
+
+
+@both
+@pytest.mark.parametrize(
+    ("A", "B", "message"),
+    [
+        ([[1, -1]], None, "Negative values in data A"),
+        ([[1, 1]], [[0, -1e-9]], "Negative values in data B"),
+        ([[1, np.nan]], None, "A has values that are not finite"),
+        ([[1, 1]], [[1, np.inf]], "B has values that are not finite"),
+        ([[1, 1e39]], None, "not finite in float32"),
+        ([1, 1], None, "A must have shape"),
+        ([[1, 1]], [1, 1], "B must have shape"),
+        ([[1, 1]], [[1, 1, 1]], "A has rows of 2 values but B of 3"),
+    ],
+)
+def test_what_is_no_histogram_is_refused(kernel, A, B, message):
+    with np.errstate(over="ignore"), pytest.raises(SpmError, match=message):
+        kernel(A, B)
+
+
+def test_names():
+    assert KERNELS == {"intersection": histogram_intersection, "chi2": chi2}

@@ -1,0 +1,258 @@
+"""Work in threads: results in order and as they come, one BLAS thread each, and everything as it was afterwards."""
+
+import itertools
+import threading
+import time
+from functools import partial
+
+import cv2
+import joblib
+import numpy as np
+import pytest
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from spm import _parallel
+from spm._parallel import in_order, progress_bar, single_threaded
+
+
+def blas_threads():
+    """The threads of every BLAS library in the process, and OpenCV's."""
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"] + [cv2.getNumThreads()]
+
+
+def openmp_threads():
+    """The threads that OpenMP would start from the calling thread, as scikit-learn asks for them."""
+    return _openmp_effective_n_threads()
+
+
+@pytest.fixture(autouse=True)
+def two_threads_before_and_after():
+    """Give every library two threads, so that a limit of one can be seen, and see that they are left so."""
+    found = cv2.getNumThreads()
+    with threadpool_limits(2):
+        cv2.setNumThreads(2)
+        before = blas_threads(), openmp_threads()
+        assert set(before[0]) == {2} and len(before[0]) > 1
+        yield
+        assert (blas_threads(), openmp_threads()) == before
+        assert _parallel._depth == 0
+    cv2.setNumThreads(found)
+
+
+def square(x):
+    return x * x
+
+
+def late(x):
+    """The first items take longest."""
+    time.sleep(0.02 if x % 4 == 0 else 0)
+    return x
+
+
+def fail_at(bad, x):
+    if x == bad:
+        raise ArithmeticError(f"item {x}")
+    return x
+
+
+def write(into, x):
+    into[x] = x
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, -1])
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_results_come_in_order(n_jobs, batch):
+    assert list(in_order(late, range(17), n_jobs=n_jobs, batch=batch)) == list(range(17))
+
+
+def test_nothing_in_nothing_out():
+    assert list(in_order(square, [], n_jobs=2)) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*tasks:UserWarning")  # joblib's, about what is given up
+@pytest.mark.parametrize(("n_jobs", "most"), [(1, 1), (2, 8)])
+def test_items_are_taken_as_the_work_proceeds(n_jobs, most):
+    """Of a million items only those in work are taken; joblib sends out twice as many as there are workers."""
+    taken, gate = [], threading.Event()
+
+    def items():
+        for x in range(1_000_000):
+            taken.append(x)
+            yield x
+
+    def wait_behind_the_first(x):
+        return x == 0 or gate.wait(10)
+
+    results = in_order(wait_behind_the_first, items(), n_jobs=n_jobs)
+    assert taken == []
+    next(results)
+    in_work = len(taken)
+    gate.set()
+    results.close()
+    assert in_work <= most
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def see(_):
+    return blas_threads()
+
+
+def see_openmp(_):
+    return openmp_threads()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_inside_every_library_has_one_thread(n_jobs):
+    for inside in in_order(see, range(4), n_jobs=n_jobs):
+        assert set(inside) == {1}
+    assert list(in_order(see_openmp, range(4), n_jobs=n_jobs)) == [1] * 4
+
+
+def test_limits_are_counted():
+    with single_threaded():
+        with single_threaded():
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
+    assert set(blas_threads()) == {2}
+
+
+def test_limits_that_overlap_in_two_threads_are_lifted_by_the_last():
+    """First in is first out: with plain nested limits the second would restore the first one's limit, for good."""
+    second_in, first_out = threading.Event(), threading.Event()
+    seen = {}
+
+    def first():
+        with single_threaded():
+            second_in.wait(10)
+        seen["after the first left"] = blas_threads()
+        first_out.set()
+
+    def second():
+        with single_threaded():
+            second_in.set()
+            first_out.wait(10)
+            seen["in the second"] = blas_threads()
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen["after the first left"]) == set(seen["in the second"]) == {1}
+
+
+def test_two_loops_at_once_leave_the_limits_as_they_were():
+    loops = [in_order(square, range(5), n_jobs=2), in_order(square, range(5), n_jobs=1)]
+    assert [next(loop) for loop in loops] == [0, 0]
+    assert set(blas_threads()) == {1}
+    assert [list(loop) for loop in loops] == [[1, 4, 9, 16]] * 2
+
+
+def test_work_inside_work():
+    def outer(x):
+        return sum(in_order(square, range(x), n_jobs=2))
+
+    assert list(in_order(outer, range(4), n_jobs=2)) == [0, 0, 1, 5]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("bad", [0, 7])
+def test_an_error_comes_out_and_lifts_the_limits(n_jobs, bad):
+    with pytest.raises(ArithmeticError, match=f"item {bad}"):
+        list(in_order(partial(fail_at, bad), range(50), n_jobs=n_jobs))
+    assert set(blas_threads()) == {2}
+
+
+def test_an_error_among_the_items_comes_out_too():
+    def items():
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        list(in_order(square, items(), n_jobs=1))
+
+
+@pytest.mark.filterwarnings("ignore:.*tasks:UserWarning")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_loop_left_early_lifts_the_limits_when_its_last_worker_is_done(n_jobs):
+    loop = in_order(late, range(50), n_jobs=n_jobs)
+    assert next(loop) == 0
+    loop.close()
+    for _ in range(1000):
+        if _parallel._depth == 0:
+            break
+        time.sleep(0.01)
+    assert set(blas_threads()) == {2}
+
+
+def test_limits_that_cannot_be_set_are_tried_again(monkeypatch):
+    def broken():
+        raise ImportError("no OpenCV")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_parallel, "_enter", broken)
+        for _ in range(2):
+            with pytest.raises(ImportError, match="no OpenCV"), single_threaded():
+                pass
+    with single_threaded():
+        assert set(blas_threads()) == {1}
+
+
+# --- the caller's configuration ---------------------------------------------------------------------------------------
+
+
+def who(_):
+    time.sleep(0.05)
+    return threading.get_ident()
+
+
+def test_the_callers_number_of_workers_counts():
+    """joblib itself forgets it where it is told to prefer threads."""
+    with joblib.parallel_config(n_jobs=2):
+        assert len(set(in_order(who, range(6), n_jobs=None))) == 2
+        assert len(set(in_order(who, range(6), n_jobs=1))) == 1
+    assert len(set(in_order(who, range(6), n_jobs=None))) == 1
+
+
+def test_workers_are_threads_by_default_and_processes_where_asked():
+    shared = np.zeros(6)
+    list(in_order(partial(write, shared), range(6), n_jobs=2))
+    assert shared.tolist() == list(range(6))
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        shared[:] = 0
+        assert list(in_order(square, range(6), n_jobs=None)) == [0, 1, 4, 9, 16, 25]
+        list(in_order(partial(write, shared), range(6), n_jobs=None))
+        assert not shared.any()
+        assert [set(inside) for inside in in_order(see, range(2), n_jobs=None)] == [{1}, {1}]
+
+
+def test_a_function_that_writes_into_arrays_is_kept_in_threads():
+    shared = np.zeros(6)
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        list(in_order(partial(write, shared), range(6), n_jobs=None, shared=True))
+        assert len(set(in_order(who, range(6), n_jobs=None, shared=True))) == 2
+    assert shared.tolist() == list(range(6))
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def test_progress_is_silent_unless_asked_and_at_first(capsys):
+    list(in_order(square, range(3), n_jobs=1, label="quiet"))
+    list(in_order(square, range(3), n_jobs=1, label="short", total=3, verbose=True))
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_counts_items_on_standard_error(capsys):
+    with progress_bar("vectors", total=5, unit="image", verbose=True) as bar:
+        bar.start_t -= 10  # as if ten seconds had passed
+        bar.last_print_t -= 10
+        bar.update(5)
+    shown = capsys.readouterr()
+    assert "vectors" in shown.err and "5/5" in shown.err and shown.out == ""

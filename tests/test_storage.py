@@ -1,0 +1,222 @@
+"""Storage: what is loaded predicts as what was saved; nothing foreign is loaded; a file is whole or the old one."""
+
+import os
+import pickle
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+import spm
+from spm.errors import SpmError
+from spm.storage import FORMAT, TRUSTED
+
+
+def picture(kind, seed, size=(40, 48)):
+    rng = np.random.default_rng(seed)
+    stripes = np.tile(np.uint8([0, 0, 0, 0, 160, 160, 160, 160]), (48, 6))
+    stripes = (stripes.T if kind == "across" else stripes)[: size[0], : size[1]]
+    return stripes + rng.integers(0, 90, size, dtype=np.uint8)
+
+
+X = [picture(kind, seed) for seed in range(6) for kind in ("across", "down")]
+Y = ["across", "down"] * 6
+NEW = [picture(kind, seed) for seed in range(20, 23) for kind in ("across", "down")]
+
+
+def vectorizer(**options):
+    encoder = options.pop("encoder", spm.BagOfWords(n_words=5))
+    return spm.PyramidVectorizer(encoder=encoder, pyramid=spm.SpatialPyramid(levels=(1, 2)), random_state=0, **options)
+
+
+@pytest.fixture(scope="module")
+def preset():
+    return spm.presets.lazebnik2006(n_words=5, levels=(1, 2), probability=True, random_state=0).fit(X, Y)
+
+
+# What comes back
+
+
+def test_a_preset_comes_back_with_its_probabilities(preset, tmp_path):
+    path = spm.save(preset, tmp_path / "scene.spm")
+    assert path == tmp_path / "scene.spm" and os.listdir(tmp_path) == ["scene.spm"]
+    loaded = spm.load(str(path))
+    assert loaded.predict(NEW).tolist() == preset.predict(NEW).tolist() == ["across", "down"] * 3
+    np.testing.assert_array_equal(loaded.predict_proba(NEW), preset.predict_proba(NEW))
+    assert repr(loaded) == repr(preset) and loaded.classes_.tolist() == ["across", "down"]
+
+
+def test_a_vectorizer_comes_back(tmp_path):
+    vec = vectorizer(norm=("power", "l2")).fit(X)
+    loaded = spm.load(spm.save(vec, tmp_path / "vec.spm"))
+    np.testing.assert_array_equal(loaded.transform(NEW), vec.transform(NEW))
+    np.testing.assert_array_equal(
+        loaded.transform_regions(NEW[0], [[0, 0, 20, 30]]), vec.transform_regions(NEW[0], [[0, 0, 20, 30]])
+    )
+    assert loaded.get_feature_names_out().tolist() == vec.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(loaded.fit(X).transform(NEW), vec.transform(NEW))
+
+
+def test_pipelines_with_scikit_learns_own_parts_come_back(tmp_path):
+    encoder = spm.BagOfWords(n_words=4, clusterer=MiniBatchKMeans(4))
+    model = make_pipeline(vectorizer(reduce=PCA(6), encoder=encoder), StandardScaler(), LinearSVC(random_state=0))
+    model.fit(X, Y)
+    loaded = spm.load(spm.save(model, tmp_path / "linear.spm"))
+    np.testing.assert_array_equal(loaded.decision_function(NEW), model.decision_function(NEW))
+    np.testing.assert_array_equal(loaded[:-1].transform(NEW), model[:-1].transform(NEW))
+
+
+def test_a_model_that_is_not_fitted_comes_back(tmp_path):
+    model = spm.presets.lazebnik2006(n_words=7, random_state=np.random.RandomState(3))
+    loaded = spm.load(spm.save(model, tmp_path / "new.spm"))
+    assert loaded[0].encoder.n_words == 7 and loaded[0].random_state.randint(99) == np.random.RandomState(3).randint(99)
+
+
+def test_every_public_estimator_may_be_saved():
+    public = [getattr(spm, name) for name in spm.__all__]
+    kinds = [kind for kind in public if isinstance(kind, type) and issubclass(kind, BaseEstimator)]
+    assert {f"{kind.__module__}.{kind.__name__}" for kind in kinds} <= set(TRUSTED)
+    assert len(kinds) >= 5
+
+
+def test_what_belongs_to_the_machine_stays_there(tmp_path):
+    memory = joblib.Memory(tmp_path / "memory", verbose=0)
+    model = spm.presets.lazebnik2006(n_words=5, levels=(1,), memory=memory, n_jobs=2, verbose=True, random_state=0)
+    model.fit(X, Y)
+    before = (model[0].memory, model[0].n_jobs, model[0].verbose, model[0].encoder_.n_jobs, model[1].n_jobs)
+    path = spm.save(model, tmp_path / "scene.spm")
+    after = (model[0].memory, model[0].n_jobs, model[0].verbose, model[0].encoder_.n_jobs, model[1].n_jobs)
+    assert before == after == (memory, 2, True, 2, 2) and model[0].memory is memory
+    loaded = spm.load(path)
+    vec, svm = loaded
+    assert (vec.memory, vec.n_jobs, vec.verbose, svm.n_jobs) == (None, None, False, None)
+    assert (vec.encoder_.n_jobs, vec.encoder_.verbose, vec.encoders_[0].n_jobs) == (None, False, None)
+    assert loaded.predict(NEW).tolist() == model.predict(NEW).tolist()
+    assert str(tmp_path).encode() not in path.read_bytes()
+
+
+# What is refused
+
+
+class Foreign(BaseEstimator):
+    """An estimator that spm does not know."""
+
+    def __init__(self, *, n=1):
+        self.n = n
+
+
+def own_document(**changes):
+    return skops.io.dumps({"format": FORMAT, "spm": "0", "model": spm.BagOfWords(), **changes})
+
+
+def test_the_own_document_used_here_is_one_that_loads(tmp_path):
+    (tmp_path / "a.spm").write_bytes(own_document())
+    assert isinstance(spm.load(tmp_path / "a.spm"), spm.BagOfWords)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no model saved by spm, or it is damaged"),
+        (b"just text", "no model saved by spm, or it is damaged"),
+        (own_document()[:-200], "no model saved by spm, or it is damaged"),
+        (pickle.dumps({"format": FORMAT, "model": None}), "no model saved by spm, or it is damaged"),
+        (own_document(model=Foreign()), r"holds test_storage\.Foreign, which spm does not trust"),
+        (own_document(model=os.system), r"system.* which spm does not trust"),
+        (own_document(format=FORMAT + 1, spm="9.8"), r"saved by spm 9\.8: upgrade spm"),
+        (own_document(format="new"), "no model saved by spm.save"),
+        (skops.io.dumps(np.arange(3)), "no model saved by spm.save"),
+        (skops.io.dumps({"model": spm.BagOfWords()}), "no model saved by spm.save"),
+    ],
+    ids=["empty", "text", "truncated", "pickle", "foreign", "function", "newer", "odd format", "array", "no format"],
+)
+def test_other_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "model.spm"
+    path.write_bytes(content)
+    with pytest.raises(SpmError, match=message) as caught:
+        spm.load(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_damaged_model_is_refused(preset, tmp_path):
+    path = spm.save(preset, tmp_path / "scene.spm")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(SpmError, match="damaged"):
+        spm.load(path)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(SpmError, match=r"none\.spm: the model cannot be read \(No such file"):
+        spm.load(tmp_path / "none.spm")
+    with pytest.raises(SpmError, match="cannot be read"):
+        spm.load(tmp_path)
+
+
+def histogram(A, B):
+    return A @ B.T
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (spm.KernelSVC(kernel=lambda A, B: A @ B.T), "<lambda>, which load"),
+        (spm.KernelSVC(kernel=histogram), r"test_storage\.histogram, which load"),
+        (make_pipeline(spm.PyramidVectorizer(), Foreign()), r"test_storage\.Foreign, which load"),
+        (spm.PyramidVectorizer(random_state=(i for i in range(3))), "cannot be saved"),
+        (spm.PyramidVectorizer, "is no estimator"),
+        ({"a": 1}, "is no estimator"),
+    ],
+    ids=["lambda", "function", "foreign", "generator", "class", "dict"],
+)
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, model, message):
+    path = tmp_path / "model.spm"
+    with pytest.raises(SpmError, match=message):
+        spm.save(model, path)
+    assert os.listdir(tmp_path) == []
+    path.write_bytes(b"the old one")
+    with pytest.raises(SpmError, match=message):
+        spm.save(model, path)
+    assert os.listdir(tmp_path) == ["model.spm"] and path.read_bytes() == b"the old one"
+
+
+# Writing
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    path = tmp_path / "model.spm"
+    path.write_bytes(b"the old one")
+    spm.save(spm.BagOfWords(n_words=3), path)
+    assert spm.load(path).n_words == 3 and os.listdir(tmp_path) == ["model.spm"]
+
+
+@pytest.mark.parametrize("broken", ["write_bytes", "replace"])
+def test_an_old_file_stays_until_the_new_one_is_complete(tmp_path, monkeypatch, broken):
+    def fail(part, *_):
+        Path.touch(part)
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "model.spm"
+    path.write_bytes(b"the old one")
+    monkeypatch.setattr(*{"write_bytes": (Path, "write_bytes"), "replace": (os, "replace")}[broken], fail)
+    with pytest.raises(SpmError, match=r"model\.spm: the model cannot be saved \(No space left"):
+        spm.save(spm.BagOfWords(), path)
+    assert os.listdir(tmp_path) == ["model.spm"] and path.read_bytes() == b"the old one"
+
+
+def test_places_where_no_file_can_be_are_refused(tmp_path):
+    with pytest.raises(SpmError, match=r"m\.spm: the model cannot be saved \(No such file or directory\)"):
+        spm.save(spm.BagOfWords(), tmp_path / "none" / "m.spm")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SpmError, match="folder: the model cannot be saved"):
+        spm.save(spm.BagOfWords(), tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
