@@ -117,7 +117,7 @@ def _check_image(name: str, shape: Shape | None, kind: int) -> tuple[int, tuple[
             "a network must take an image, float of shape (batch, 3, height, width); "
             f"the input {name!r} is {onnx.TensorProto.DataType.Name(kind).lower()} of shape {listed}"
         )
-    last = shape[1] not in (1, 3, None) and shape[3] in (1, 3)
+    last = shape[1] not in (1, 3) and shape[3] in (1, 3)
     channels = (shape[3] if last else shape[1]) or 3
     if channels not in (1, 3):
         raise SpmError(f"a network must take an image of 1 or 3 channels; the input {name!r} has {channels}")

@@ -159,7 +159,7 @@ def _lloyd(
     for n_iter in range(1, max_iter + 1):
         bar.update()
         parts = list(in_order(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs))
-        sums, counts = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        sums, counts = (np.sum([part[i] for part in parts], axis=0) for i in (0, 1))
         distances = np.concatenate([part[2] for part in parts])
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
@@ -201,7 +201,14 @@ def nearest_words(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _add_rows(X, centers, nearest, sums, counts, distances):
+def _add_rows(
+    X: np.ndarray,
+    centers: np.ndarray,
+    nearest: np.ndarray,
+    sums: np.ndarray,
+    counts: np.ndarray,
+    distances: np.ndarray,
+) -> None:
     for n in range(len(X)):
         word = nearest[n]
         counts[word] += 1

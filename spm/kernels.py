@@ -114,7 +114,7 @@ def _fill_block(
 
 
 @njit(nogil=True, cache=True)
-def _fill(A, B, chi_squared, gram):
+def _fill(A: np.ndarray, B: np.ndarray, chi_squared: bool, gram: np.ndarray) -> None:
     """Add to `gram` (n, m) the kernel of every row of A with every row of B.
 
     For one slice of the values after another, the rows of B are laid side by side as a panel, and the values above
@@ -144,7 +144,7 @@ def _fill(A, B, chi_squared, gram):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan"})
-def _fold_minimum(panel, at, a, t, gram, row):
+def _fold_minimum(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, gram: np.ndarray, row: int) -> None:
     d0, d1, d2, d3, d4, d5, d6, d7 = at[t], at[t + 1], at[t + 2], at[t + 3], at[t + 4], at[t + 5], at[t + 6], at[t + 7]
     a0, a1, a2, a3, a4, a5, a6, a7 = a[t], a[t + 1], a[t + 2], a[t + 3], a[t + 4], a[t + 5], a[t + 6], a[t + 7]
     for k in range(gram.shape[1]):
@@ -154,7 +154,7 @@ def _fold_minimum(panel, at, a, t, gram, row):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
-def _fold_chi2(panel, at, a, t, gram, row):
+def _fold_chi2(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, gram: np.ndarray, row: int) -> None:
     for u in range(t, t + 8):
         if a[u] > 0:
             value, d = a[u], at[u]

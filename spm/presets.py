@@ -31,8 +31,8 @@ def lazebnik2006(
     From the paper (sections 3 to 5): grey images; SIFT of 16 x 16 patches every 8 pixels; a vocabulary of 200 words by
     k-means on a random subset of patches; histograms over 1x1, 2x2 and 4x4 cells, divided by the image's number of
     features, with level weights 1/4, 1/4, 1/2; the intersection kernel; one SVM a class against the rest. What the
-    paper leaves open was chosen by splits inside training sets of 15-Scene (benchmarks/lazebnik2006_choices.py): a flat
-    window, no smoothing, descriptors normalised as in the authors' released code, C = 10.
+    paper leaves open was chosen by splits inside training sets of 15-Scene (benchmarks/lazebnik2006_choices.py):
+    SIFT's own Gaussian window and normalisation, no smoothing, one start of k-means, C = 10.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def lazebnik2006(
     BagOfWords(n_words=400)
     """
     vectorizer = PyramidVectorizer(
-        features=DenseSIFT(patch_size=16, step=8, window="flat", norm="lazebnik"),
+        features=DenseSIFT(patch_size=16, step=8),
         encoder=BagOfWords(n_words=n_words),
         pyramid=SpatialPyramid(levels=levels, pool="sum", weights="lazebnik"),
         norm="l1",

@@ -72,14 +72,14 @@ def pool_codes(
 
 
 @njit(nogil=True, cache=True)
-def _inside(lo, hi, a, b, border):
+def _inside(lo: float, hi: float, a: float, b: float, border: float) -> bool:
     if lo == hi:
         return a <= lo and (lo < b or lo == b == border)
     return lo < b and hi > a
 
 
 @njit(nogil=True, cache=True)
-def _cells(lo, hi, a, b, n):
+def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
     """Return the first and the last of the n cells of [a, b) that [lo, hi) overlaps."""
     first = min(max(int(np.floor((lo - a) * n / (b - a))), 0), n - 1)
     last = min(max(int(np.ceil((hi - a) * n / (b - a))) - 1, first), n - 1)
@@ -87,7 +87,19 @@ def _cells(lo, hi, a, b, n):
 
 
 @njit(nogil=True, cache=True)
-def _pool(words, weights, moments, extents, regions, edges, grids, take_max, pooled, counts, used):
+def _pool(
+    words: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    extents: np.ndarray,
+    regions: np.ndarray,
+    edges: np.ndarray,
+    grids: np.ndarray,
+    take_max: bool,
+    pooled: np.ndarray,
+    counts: np.ndarray,
+    used: np.ndarray,
+) -> None:
     """Add each code to (or take its maximum with) every cell that its feature overlaps."""
     for r in range(len(regions)):
         ax, ay, bx, by = regions[r, 0], regions[r, 1], regions[r, 2], regions[r, 3]

@@ -103,7 +103,7 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
 
     Both have shape (h, w) and dtype float32. `sigma` is that of a Gaussian blur before, in pixels.
     """
-    grey = image.astype(np.float32)
+    grey: Any = image.astype(np.float32)
     if sigma > 0:
         size = 2 * int(np.ceil(4 * sigma)) + 1
         grey = cv2.GaussianBlur(grey, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
@@ -160,7 +160,8 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
     root : bool, default=False
         RootSIFT (Arandjelovic and Zisserman 2012).
     dtype : {"float32", "uint8"}, default="float32"
-        ``"uint8"``: 512 times the value, rounded, at most 255, as OpenCV and VLFeat store SIFT; a quarter of the memory.
+        ``"uint8"``: 512 times the value, rounded, at most 255, as OpenCV and VLFeat store SIFT; a quarter of the
+        memory.
 
     Examples
     --------
@@ -211,8 +212,9 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
             If an option is not valid.
         """
         sizes, grey = self._read(image)
-        options = {"step": self.step, "smoothing": self.smoothing, "window": self.window, "norm": self.norm}
-        scales = [dense_sift(grey, patch_size=size, root=self.root, **options) for size in sizes]
+        names = ("step", "smoothing", "window", "norm", "root")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        scales = [dense_sift(grey, patch_size=size, **options) for size in sizes]
         values = np.concatenate([values for values, _ in scales])
         centres = np.concatenate([centres for _, centres in scales])
         if self.dtype == "uint8":
@@ -237,7 +239,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         return sizes, grey
 
     def _check_options(self) -> list[int]:
-        sizes = [self.patch_size] if np.ndim(self.patch_size) == 0 else list(self.patch_size)  # type: ignore[arg-type]
+        sizes: list[Any] = [self.patch_size] if np.ndim(self.patch_size) == 0 else list(self.patch_size)  # type: ignore
         if not sizes:
             raise SpmError("patch_size must be a whole number or several, got an empty sequence")
         for size in sizes:
@@ -251,7 +253,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _vote(magnitude, orientation, y, votes):
+def _vote(magnitude: np.ndarray, orientation: np.ndarray, y: int, votes: np.ndarray) -> None:
     """Spread the gradients of row `y` over the orientations, into a row of the ring."""
     r = y % len(votes)
     for x in range(magnitude.shape[1]):
@@ -264,7 +266,7 @@ def _vote(magnitude, orientation, y, votes):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _normalise(row, keep_short, root):
+def _normalise(row: np.ndarray, keep_short: bool, root: bool) -> None:
     total = np.float32(0)
     for k in range(128):
         total += row[k] * row[k]
@@ -288,7 +290,7 @@ def _normalise(row, keep_short, root):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _sum_down(votes, weights, i, start, height, line):
+def _sum_down(votes: np.ndarray, weights: np.ndarray, i: int, start: int, height: int, line: np.ndarray) -> None:
     """Set `line` to the weighted sum of the rows of votes under one row of cells."""
     kept, support = len(votes), weights.shape[1]
     for k in range(len(line)):
@@ -305,20 +307,28 @@ def _sum_down(votes, weights, i, start, height, line):
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
-def _sum_across(band, weights, j, x, sums):
+def _sum_across(band: np.ndarray, weights: np.ndarray, j: int, x: int, sums: np.ndarray) -> None:
     """Set `sums` to the weighted sum of the columns of `band` under one column of cells."""
     for k in range(32):
         sums[k] = 0
     for t in range(0, weights.shape[1], 4):
         w0, w1, w2, w3 = weights[j, t], weights[j, t + 1], weights[j, t + 2], weights[j, t + 3]
         for k in range(32):
-            sums[k] += (
-                w0 * band[x + t, k] + w1 * band[x + t + 1, k] + w2 * band[x + t + 2, k] + w3 * band[x + t + 3, k]
-            )
+            sums[k] += w0 * band[x + t, k] + w1 * band[x + t + 1, k] + w2 * band[x + t + 2, k] + w3 * band[x + t + 3, k]
 
 
 @njit(nogil=True, cache=True)
-def _describe(magnitude, orientation, tops, lefts, first, weights, keep_short, root, values):
+def _describe(
+    magnitude: np.ndarray,
+    orientation: np.ndarray,
+    tops: np.ndarray,
+    lefts: np.ndarray,
+    first: np.ndarray,
+    weights: np.ndarray,
+    keep_short: bool,
+    root: bool,
+    values: np.ndarray,
+) -> None:
     """Fill `values`: votes by row, summed down into rows of cells, then across into cells.
 
     `votes` holds the rows of votes that one row of patches needs, as a ring, and `band` the votes of its four rows of

@@ -115,9 +115,9 @@ def test_more_starts_are_no_worse(descriptors):
 def test_far_from_zero_it_is_as_good():
     X, _ = blobs()
     shifted = (X.astype(np.float64) + 1e4).astype(np.float32)
-    exact = shifted - np.float32(1e4)
-    centers = kmeans(shifted, 6, n_init=3, random_state=0).centers - np.float32(1e4)
-    assert squares(exact, centers) == pytest.approx(squares(exact, kmeans(exact, 6, n_init=3, random_state=0).centers), rel=0.01)
+    near = shifted - np.float32(1e4)
+    expected = squares(near, kmeans(near, 6, n_init=3, random_state=0).centers)
+    assert squares(shifted, kmeans(shifted, 6, n_init=3, random_state=0).centers) == pytest.approx(expected, rel=0.01)
 
 
 # --- one seed, one result ---------------------------------------------------------------------------------------------
@@ -193,6 +193,14 @@ def test_as_many_words_as_different_descriptors_are_these_however_often_one_occu
     centers = kmeans(X, 12, random_state=seed).centers
     order = np.lexsort(centers.T), np.lexsort(different.T)
     np.testing.assert_allclose(centers[order[0]], different[order[1]], rtol=1e-5)
+
+
+def test_one_descriptor_in_thirty_thousand_may_be_a_word():
+    """It hardly moves the mean, so that Lloyd's algorithm alone would call itself done with an empty cluster."""
+    X = np.zeros((30_000, 1), np.float32)
+    X[12345] = 5
+    for seed in range(6):
+        assert sorted(kmeans(X, 2, random_state=seed).centers.ravel().tolist()) == [0, 5]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -83,7 +83,7 @@ def test_points_keep_pixels_and_are_cut_at_the_border():
 def test_a_box_outside_the_image_is_refused(box):
     """(50, 50) lies inside if width and height are swapped."""
     for local in (points(48, 80), cell_map(3, 5)):
-        with pytest.raises(SpmError, match="box 1 .* outside the image of width 80 and height 48"):
+        with pytest.raises(SpmError, match=r"box 1 .* outside the image of width 80 and height 48"):
             local.to_grid([[0, 0, 8, 8], box])
     assert len(points(80, 48).to_grid([[0, 50, 10, 60]])) == 1
 

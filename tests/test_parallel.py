@@ -1,6 +1,5 @@
 """Work in threads: results in order and as they come, one BLAS thread each, and everything as it was afterwards."""
 
-import itertools
 import threading
 import time
 from functools import partial

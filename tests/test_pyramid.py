@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,7 +91,9 @@ def test_points_follow_the_rule(data, grid, n, seed, levels, how):
     data=st.data(),
     grid=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     seed=st.integers(0, 999),
-    levels=st.lists(st.one_of(st.integers(1, 14), st.tuples(st.integers(1, 9), st.integers(1, 9))), min_size=1, max_size=2),
+    levels=st.lists(
+        st.one_of(st.integers(1, 14), st.tuples(st.integers(1, 9), st.integers(1, 9))), min_size=1, max_size=2
+    ),
     how=st.sampled_from(POOLS),
 )
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -125,9 +128,7 @@ def test_codes_are_pooled_as_if_they_were_written_out(data, grid, n, seed, level
     assert_is_the_rule(local, levels, how, Codes(words, weights, moments, 5), data.draw(regions(grid, 8)))
 
 
-@given(
-    height=st.integers(1, 40), width=st.integers(1, 40), n=st.integers(1, 40), fast=st.sampled_from(["sum", "max"])
-)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), n=st.integers(1, 40), fast=st.sampled_from(["sum", "max"]))
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_bins_of_a_map_are_those_of_adaptive_pooling(height, width, n, fast):
     """Bin i of n over H: [floor(i * H / n), ceil((i + 1) * H / n)), also where n exceeds H."""
@@ -197,7 +198,7 @@ def test_no_point_of_a_box_is_lost_or_counted_twice_whatever_the_floats(places, 
     )
     pooled = pool(local, levels, boxes=[box])[0, :, 0]
     stops = np.cumsum([0, *(rows * columns for rows, columns in as_pairs(levels))])
-    assert all(pooled[start:stop].sum() == inside for start, stop in zip(stops, stops[1:], strict=False))
+    assert all(pooled[start:stop].sum() == inside for start, stop in pairwise(stops))
 
 
 def test_a_point_on_a_border_belongs_to_the_cell_that_begins_there():
@@ -234,7 +235,7 @@ def test_a_box_over_the_whole_image_is_the_image(how):
 
 
 def test_tall_and_wide_boxes_are_not_turned():
-    """A point right of the middle of a wide image: in the wide box, not in the tall one, in its third of four columns."""
+    """A point right of the middle of a wide image is in the third of four columns of a wide box, not in a tall one."""
     local = point_features([1, 10], [[55, 5], [5, 15]], (20, 80))
     wide, tall = [0, 0, 80, 10], [0, 0, 10, 20]
     assert pool(local, [(1, 4)], boxes=[wide, tall])[..., 0].tolist() == [[0, 0, 1, 0], [0, 0, 10, 0]]
@@ -341,7 +342,12 @@ def test_cells_come_by_level_row_and_column():
 
 @pytest.mark.parametrize(
     ("levels", "expected"),
-    [([1], [1]), ([1, 2], [1 / 2, 1 / 2]), ([1, 2, 4], [1 / 4, 1 / 4, 1 / 2]), ([1, 2, 4, 8], [1 / 8, 1 / 8, 1 / 4, 1 / 2])],
+    [
+        ([1], [1]),
+        ([1, 2], [1 / 2, 1 / 2]),
+        ([1, 2, 4], [1 / 4, 1 / 4, 1 / 2]),
+        ([1, 2, 4, 8], [1 / 8, 1 / 8, 1 / 4, 1 / 2]),
+    ],
 )
 def test_lazebniks_weights(levels, expected):
     pyramid = SpatialPyramid(levels=levels)
@@ -376,7 +382,9 @@ def test_wrong_weights_are_refused(weights, message):
         SpatialPyramid(levels=(1, 2, 4), weights=weights).level_weights()
 
 
-@pytest.mark.parametrize("levels", [3, (), (0,), (1, 2.5), (1, (2, 3, 4)), (1, (2, 0)), "124", None, (1, None), (True,)])
+@pytest.mark.parametrize(
+    "levels", [3, (), (0,), (1, 2.5), (1, (2, 3, 4)), (1, (2, 0)), "124", None, (1, None), (True,)]
+)
 def test_wrong_levels_are_refused(levels):
     with pytest.raises(SpmError, match="levels"):
         SpatialPyramid(levels=levels).pool(random_points(3, (8, 8)))

@@ -115,9 +115,10 @@ def edge(below, above=0):
 
 
 def test_a_horizontal_edge_too_weak_to_be_normalised():
-    """Rows 7 and 8 differ by 20 from their neighbours. They lie 0.5 from the middle of the patch, so 1.5 from the centre
-    of one row of cells and 2.5 from the other: weights 5/8 and 3/8, in sum 1 for both. A column of cells sums the
-    triangle of 8 pixels to 4, the outer ones lose the 1/2 that lies outside the image. Brighter below is downwards: 6.
+    """Rows 7 and 8 differ by 20 from their neighbours. They lie 0.5 from the middle of the patch, so 1.5 from the
+    centre of one row of cells and 2.5 from the other: weights 5/8 and 3/8, in sum 1 for both. A column of cells sums
+    the triangle of 8 pixels to 4, the outer ones lose the 1/2 that lies outside the image. Brighter below is
+    downwards: 6.
     """
     values, _ = dense_sift(edge(120, 100), window="flat", norm="lazebnik")
     expected = np.zeros((4, 4, 8))
@@ -126,9 +127,18 @@ def test_a_horizontal_edge_too_weak_to_be_normalised():
     np.testing.assert_allclose(by_cells(values)[0], expected, atol=1e-5)
 
 
+def test_lazebniks_norm_begins_at_a_length_of_one():
+    """The edge above has length 10.63 times its contrast: 0.96 for 23 grey levels of 255, and 1.04 for 25."""
+    short, long = (np.linalg.norm(dense_sift(edge(level), window="flat", norm="lazebnik")[0]) for level in (23, 25))
+    assert short == pytest.approx(23 / 255 * np.sqrt(2 * (2 * 3.5**2 + 2 * 4**2)), rel=1e-5)
+    assert long == pytest.approx(1, abs=1e-5)
+    values, _ = dense_sift(edge(25), window="flat", norm="lazebnik")
+    assert values.max() == pytest.approx(8**-0.5, abs=1e-5)
+
+
 @pytest.mark.parametrize("norm", ["lowe", "lazebnik"])
 def test_a_strong_horizontal_edge_is_clipped_to_eight_equal_values(norm):
-    """3.5 and 4 over the length are 0.33 and 0.38: clipped at 0.2 all are the same, and of eight each is 1 / sqrt(8)."""
+    """3.5 and 4 over the length are 0.33 and 0.38: clipped at 0.2 all are alike, and of eight each is 1 / sqrt(8)."""
     values, _ = dense_sift(edge(255), window="flat", norm=norm)
     expected = np.zeros((4, 4, 8))
     expected[1:3, :, 6] = 8**-0.5
@@ -220,10 +230,10 @@ def compare_with_opencv(image, patch_size, step):
     """Return, for every patch, the cosine with OpenCV's descriptor, the greatest difference of their values, and
     whether it is a fair one: a patch that is not almost blank and whose votes do not reach the image's border.
 
-    A cell of OpenCV's is 1.5 times the key point's size, so that 4 cells are `patch_size`; its pixels' centres are whole
-    numbers, ours end in .5; it rounds a key point's place to whole pixels, so odd patches are taken, whose centres are
-    centres of pixels. It blurs every image to a sigma of 1.6, taken to have 0.5 already, and stores 512 times the value
-    up to 255, as ``dtype="uint8"`` does.
+    A cell of OpenCV's is 1.5 times the key point's size, so that 4 cells are `patch_size`; its pixels' centres are
+    whole numbers, ours end in .5; it rounds a key point's place to whole pixels, so odd patches are taken, whose
+    centres are centres of pixels. It blurs every image to a sigma of 1.6, taken to have 0.5 already, and stores 512
+    times the value up to 255, as ``dtype="uint8"`` does.
     """
     options = {"patch_size": patch_size, "step": step, "smoothing": np.sqrt(1.6**2 - 0.5**2) / (patch_size / 4)}
     local = DenseSIFT(dtype="uint8", **options).extract(image)

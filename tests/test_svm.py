@@ -178,7 +178,7 @@ def test_probabilities_must_be_asked_for():
 
 def test_probabilities_need_five_of_every_class():
     few = np.array(["a"] * 106 + ["b"] * 4)
-    with pytest.raises(SpmError, match="needs 5 examples of every class, but class .*b.* has 4"):
+    with pytest.raises(SpmError, match=r"needs 5 examples of every class, but class .*b.* has 4"):
         KernelSVC(probability=True).fit(X[TRAIN], few)
 
 
@@ -203,7 +203,7 @@ def test_a_wrong_option_is_refused_with_the_choices(options, message):
 
 
 def test_one_class_is_refused():
-    with pytest.raises(SpmError, match="one class only .*forest"):
+    with pytest.raises(SpmError, match=r"one class only .*forest"):
         KernelSVC().fit(X[:5], ["forest"] * 5)
 
 
