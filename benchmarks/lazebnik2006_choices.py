@@ -1,11 +1,13 @@
 """What Lazebnik 2006 leaves open, chosen by splits inside training sets of 15-Scene; no test image is looked at.
 
 The training sets are those of the first random splits of the reproduction (100 images a class). Each is split again,
-70 a class to learn and 30 to judge.
+70 a class to learn and 30 to judge. Three rounds, each a run of its own: ``first`` looks at window, normalisation and
+smoothing in few training sets, ``finalists`` at the better half in all ten, ``codebook`` at restarts and sample size.
 """
 
 from __future__ import annotations
 
+import argparse
 from itertools import product
 
 import numpy as np
@@ -17,13 +19,20 @@ import spm
 ALL, FEW, INNER = 10, 3, 2  # training sets, those of the first round, and splits inside each
 SMOOTHING = (0.0, 0.25, 0.38)  # none; one pixel; OpenCV's and Lowe's base image
 COSTS = (1, 3, 10, 100)
-FINALISTS = {  # without smoothing, which lost every pair of the first round; then more restarts and more descriptors
-    "flat, lazebnik": {"features": spm.DenseSIFT(window="flat", norm="lazebnik")},
-    "flat, lowe": {"features": spm.DenseSIFT(window="flat", norm="lowe")},
-    "gaussian, lazebnik": {"features": spm.DenseSIFT(window="gaussian", norm="lazebnik")},
-    "gaussian, lowe": {"features": spm.DenseSIFT(window="gaussian", norm="lowe")},
-    "gaussian, lowe, best of 5 codebooks": {"features": spm.DenseSIFT(), "encoder__n_init": 5},
-    "gaussian, lowe, codebook of 300,000 descriptors": {"features": spm.DenseSIFT(), "sample_size": 300_000},
+ROUNDS: dict[str, dict[str, dict]] = {
+    "first": {
+        f"{window}, {norm}, {smoothing}": {"features": spm.DenseSIFT(window=window, norm=norm, smoothing=smoothing)}
+        for window, norm, smoothing in product(("flat", "gaussian"), ("lowe", "lazebnik"), SMOOTHING)
+    },
+    "finalists": {  # without smoothing, which lost every pair of the first round
+        f"{window}, {norm}": {"features": spm.DenseSIFT(window=window, norm=norm)}
+        for window, norm in product(("flat", "gaussian"), ("lowe", "lazebnik"))
+    },
+    "codebook": {
+        "one start, 100,000 descriptors": {},
+        "best of three starts": {"encoder__n_init": 3},
+        "300,000 descriptors": {"sample_size": 300_000},
+    },
 }
 
 
@@ -46,31 +55,27 @@ def judge(options: dict, paths: np.ndarray, y: np.ndarray, seed: int) -> list[li
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("round", choices=list(ROUNDS))
+    name = parser.parse_args().round
+    n_sets = FEW if name == "first" else ALL
     paths, y = scene15()
     paths = np.array(paths)
     outer = spm.PerClassShuffleSplit(n_train=100, n_splits=ALL, random_state=0)
-    training_sets = [train for train, _ in outer.split(paths, y)]
-
-    def row(name: list[object], options: dict, n_sets: int) -> list[object]:
-        runs = [judge(options, paths[t], y[t], seed) for seed, t in enumerate(training_sets[:n_sets])]
+    training_sets = [train for train, _ in outer.split(paths, y)][:n_sets]
+    rows = []
+    for choice, options in ROUNDS[name].items():
+        runs = [judge(options, paths[train], y[train], seed) for seed, train in enumerate(training_sets)]
         scores = 100 * np.array(runs).reshape(-1, len(COSTS))
         cells = [f"{m:.2f} ± {s:.1f}" for m, s in zip(scores.mean(axis=0), scores.std(axis=0), strict=True)]
-        print(name, cells, flush=True)
-        return [*name, *cells]
-
-    first = [
-        row([window, norm, smoothing], {"features": spm.DenseSIFT(window=window, norm=norm, smoothing=smoothing)}, FEW)
-        for window, norm, smoothing in product(("flat", "gaussian"), ("lowe", "lazebnik"), SMOOTHING)
-    ]
-    second = [row([name], options, ALL) for name, options in FINALISTS.items()]
-    costs = [f"C = {cost}" for cost in COSTS]
+        rows.append([choice, *cells])
+        print(*rows[-1], flush=True)
     keep(
-        "lazebnik2006_choices",
-        "What the paper leaves open, chosen inside the training sets",
-        f"Mean and standard deviation of {FEW * INNER} inner splits, mean per-class accuracy in %.",
-        table(["window", "norm", "smoothing (cells)", *costs], first),
-        f"The better half again, on {ALL * INNER} inner splits of all ten training sets, the same for each.",
-        table(["finalist", *costs], second),
+        f"lazebnik2006_choices_{name}",
+        f"What the paper leaves open, chosen inside the training sets: {name}",
+        f"Mean and standard deviation of {n_sets * INNER} inner splits, the same for each row; mean per-class accuracy "
+        "in %. Smoothing is in cells.",
+        table(["choice", *(f"C = {cost}" for cost in COSTS)], rows),
     )
 
 

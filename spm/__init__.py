@@ -10,8 +10,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "BagOfWords": "encoders",
     "DenseSIFT": "sift",
+    "FeatureMap": "featuremap",
     "ImageError": "errors",
     "KernelSVC": "svm",
+    "KernelSum": "combination",
     "LocalFeatures": "local",
     "PerClassShuffleSplit": "splits",
     "PyramidVectorizer": "vectorizer",
@@ -19,6 +21,7 @@ _HOMES = {
     "SpmError": "errors",
     "compare": "comparison",
     "evaluate": "protocols",
+    "fetch_network": "networks",
     "load": "storage",
     "load_folder": "datasets",
     "predict": "protocols",
@@ -45,12 +48,15 @@ if TYPE_CHECKING:
     from . import datasets as datasets
     from . import kernels as kernels
     from . import presets as presets
+    from .combination import KernelSum as KernelSum
     from .comparison import compare as compare
     from .datasets import load_folder as load_folder
     from .encoders import BagOfWords as BagOfWords
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
+    from .featuremap import FeatureMap as FeatureMap
     from .local import LocalFeatures as LocalFeatures
+    from .networks import fetch_network as fetch_network
     from .protocols import evaluate as evaluate
     from .protocols import predict as predict
     from .pyramid import SpatialPyramid as SpatialPyramid

@@ -25,6 +25,9 @@ class NetworkBytes(bytes):
     def __repr__(self) -> str:
         return f"<network of {len(self):,} bytes>"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> NetworkBytes:
+        return self
+
 
 def need(module: str) -> Any:
     """Import a module of the extra "cnn", or say how to install it.

@@ -6,9 +6,11 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 from sklearn.base import BaseEstimator
 
 from ._onnx import Model, NetworkBytes, need
@@ -128,6 +130,17 @@ def value_tables(preprocess: str | Mapping[str, Any], channels: int) -> tuple[np
     >>> tables[0, [0, 255]], order
     (array([-1.,  1.], dtype=float32), 'rgb')
     """
+    if isinstance(preprocess, str):
+        return _named_tables(preprocess, channels)
+    return _tables(preprocess, channels)
+
+
+@lru_cache(maxsize=8)
+def _named_tables(preprocess: str, channels: int) -> tuple[np.ndarray, str]:
+    return _tables(preprocess, channels)
+
+
+def _tables(preprocess: str | Mapping[str, Any], channels: int) -> tuple[np.ndarray, str]:
     options = _check_preprocess(preprocess)
     levels = options["scale"] * np.arange(256.0)
     for name in ("mean", "std"):
@@ -156,11 +169,19 @@ def _check_preprocess(preprocess: Any) -> dict[str, Any]:
 
 def prepare(pixels: np.ndarray, tables: np.ndarray, order: str) -> np.ndarray:
     """Turn uint8 pixels of shape (h, w[, 3]), RGB, into a network's input of shape (1, channels, h, w), float32."""
-    planes = cv2.split(np.ascontiguousarray(pixels))
-    prepared = np.empty((1, *tables.shape[:1], *pixels.shape[:2]), dtype=np.float32)
-    for c, plane in enumerate(planes if order == "rgb" else planes[::-1]):
-        cv2.LUT(plane, tables[c], dst=prepared[0, c])
+    prepared = np.empty((1, len(tables), *pixels.shape[:2]), dtype=np.float32)
+    _look_up(np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1)), tables, order == "bgr", prepared[0])
     return prepared
+
+
+@njit(nogil=True, cache=True)
+def _look_up(pixels: np.ndarray, tables: np.ndarray, backwards: bool, planes: np.ndarray) -> None:
+    height, width, channels = pixels.shape
+    for c in range(channels):
+        source = channels - 1 - c if backwards else c
+        for y in range(height):
+            for x in range(width):
+                planes[c, y, x] = tables[c, pixels[y, x, source]]
 
 
 class FeatureMap(ExtractorMixin, BaseEstimator):
@@ -377,7 +398,7 @@ def _cells(values: np.ndarray, place: Map, frame: Frame, mirrored: bool) -> Loca
     i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
     down, across = frame.place(place.down, 0), frame.place(place.across, 1, mirrored)
     return LocalFeatures(
-        np.ascontiguousarray(values.reshape(channels, -1).T),  # (cells, channels)
+        cv2.transpose(values.reshape(channels, -1)),  # (cells, channels)
         np.stack([j, i, j + 1, i + 1], axis=1),
         (rows, columns),
         stride=(down[0], across[0]),

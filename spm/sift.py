@@ -90,7 +90,7 @@ def lattice(length: int, patch_size: int, step: int) -> np.ndarray:
     Examples
     --------
     >>> lattice(30, 16, 8)
-    array([3, 11])
+    array([ 3, 11])
     """
     room = length - patch_size
     if room < 0:

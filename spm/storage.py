@@ -12,7 +12,9 @@ from .errors import SpmError
 
 FORMAT = 1
 TRUSTED = (
+    "spm.combination.KernelSum",
     "spm.encoders.BagOfWords",
+    "spm.featuremap.FeatureMap",
     "spm.pyramid.SpatialPyramid",
     "spm.sift.DenseSIFT",
     "spm.svm.KernelSVC",
@@ -27,7 +29,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     """Save a fitted model.
 
     The file is written by skops: arrays and plain values, no pickle. What belongs to this machine, `memory`, `n_jobs`
-    and `verbose`, is left out. An old file of that name stays until the new one is complete.
+    and `verbose`, is left out; networks are taken in from their files. An old file of that name stays until the new one
+    is complete.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
         raise SpmError(f"{model!r} is no estimator: give a model such as a preset")
     try:
         portable = copy.deepcopy(model)
-        _forget_machine(portable)
+        _make_portable(portable)
         data = skops.io.dumps({"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "model": portable})
     except Exception as error:  # what cannot be copied or written fails in many ways
         raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
@@ -123,14 +126,16 @@ def _unknown_types(types: list[str]) -> list[str]:
     return sorted(set(types) - set(TRUSTED))
 
 
-def _forget_machine(part: Any) -> None:
-    """Reset what belongs to this machine in an estimator and all its parts, fitted ones too."""
-    if isinstance(part, (list, tuple)):
+def _make_portable(part: Any) -> None:
+    """Reset what belongs to this machine in an estimator and all its parts, and take networks in from their files."""
+    if isinstance(part, list | tuple):
         for item in part:
-            _forget_machine(item)
+            _make_portable(item)
     elif hasattr(part, "get_params") and not isinstance(part, type):
         for name, value in vars(part).items():
             if name in _OF_THIS_MACHINE:
                 setattr(part, name, _OF_THIS_MACHINE[name])
             else:
-                _forget_machine(value)
+                _make_portable(value)
+        if hasattr(part, "embed_network"):
+            part.embed_network()

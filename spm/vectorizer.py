@@ -66,7 +66,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         and 200 at least, so that of many images only some are opened.
     memory : joblib.Memory or path, optional
         Where to keep local features between fits. An entry is found again by the file's bytes, the extractor's
-        options and the versions of spm and OpenCV, never by the file's name.
+        options (its ``fingerprint()``, if it has one) and the versions of spm and OpenCV, never by the file's name.
     n_jobs : int or None
         Workers, as joblib means it: threads, unless the caller's ``joblib.parallel_config`` says otherwise.
     verbose : bool, default=False
@@ -341,8 +341,9 @@ def _key(features: Any, image: Any) -> str:
 
     digest = blake2b(content_of(image), digest_size=20)
     kind = type(features)
-    options = (kind.__module__, kind.__qualname__, features.get_params(deep=True), __version__, cv2.__version__)
-    digest.update(joblib.hash(options).encode())
+    options = features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)
+    made_by = (kind.__module__, kind.__qualname__, options, __version__, cv2.__version__)
+    digest.update(joblib.hash(made_by).encode())
     return digest.hexdigest()
 
 

@@ -331,7 +331,9 @@ def test_compare_prints_an_aligned_table(run, folder, small_presets):
 
 
 def test_compare_prints_json_and_nothing_else(run, folder, small_presets):
-    status, out, err = run("compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1, "--jobs", 1, "--json")
+    status, out, err = run(
+        "compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1, "--jobs", 1, "--json"
+    )
     document = json.loads(out)
     assert (status, err) == (0, "") and document["seed"] == 0 and document["skipped"] == {}
     assert [row["levels"] for row in document["rows"]] == [[1], [2], [4], [1, 2, 4]]
@@ -354,16 +356,11 @@ def test_compare_without_a_folder(run, small_presets, monkeypatch):
 # As its users run it
 
 
-def test_as_a_program(folder, tmp_path):
-    done = run_outside("train", "photos", "-o", tmp_path / "m.spm", *SMALL, cwd=folder.parent)
-    assert (done.returncode, done.stderr) == (
-        0,
-        "",
-    ) and done.stdout == f"{tmp_path / 'm.spm'}: 2 classes from 12 images\n"
-    done = run_outside("predict", tmp_path / "m.spm", "photos/down/1.png", "none.png", cwd=folder.parent)
+def test_as_a_program(model, folder):
+    done = run_outside("predict", model, "photos/down/1.png", "none.png", cwd=folder.parent)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "spm: error: none.png: there is no such file (--on-error skip leaves such images out)\n"
-    done = run_outside("evaluate", "photos", "--splits", 1, "--json", *SMALL, cwd=folder.parent)
+    done = run_outside("evaluate", "photos", "--splits", 1, "--json", "--set", "n_words=6", cwd=folder.parent)
     assert (done.returncode, done.stderr) == (0, "") and json.loads(done.stdout)["accuracy"] == 1
 
 

@@ -132,9 +132,10 @@ def test_the_same_bits_for_every_number_of_threads_and_every_time(descriptors):
 
 
 def test_the_same_bits_in_other_processes(descriptors):
-    threads = kmeans(descriptors, 20, max_iter=3, random_state=5)
+    X = descriptors[: BLOCK + 1000]
+    threads = kmeans(X, 100, max_iter=2, random_state=5)
     with joblib.parallel_config(backend="loky", n_jobs=2):
-        processes = kmeans(descriptors, 20, max_iter=3, random_state=5)
+        processes = kmeans(X, 100, max_iter=2, random_state=5)
     assert np.array_equal(threads.centers, processes.centers)
 
 

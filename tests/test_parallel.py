@@ -16,8 +16,10 @@ from spm._parallel import in_order, progress_bar, single_threaded
 
 
 def blas_threads():
-    """The threads of every BLAS library in the process, and OpenCV's."""
-    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"] + [cv2.getNumThreads()]
+    """The threads of every BLAS library in the process that can have several, and OpenCV's."""
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    several = [library for library in libraries if library["threading_layer"] != "disabled"]
+    return [library["num_threads"] for library in several] + [cv2.getNumThreads()]
 
 
 def openmp_threads():

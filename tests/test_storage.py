@@ -17,6 +17,7 @@ from sklearn.svm import LinearSVC
 
 import spm
 from spm.errors import SpmError
+from spm.featuremap import FeatureMap
 from spm.storage import FORMAT, TRUSTED
 
 
@@ -101,6 +102,22 @@ def test_what_belongs_to_the_machine_stays_there(tmp_path):
     assert (vec.encoder_.n_jobs, vec.encoder_.verbose, vec.encoders_[0].n_jobs) == (None, False, None)
     assert loaded.predict(NEW).tolist() == model.predict(NEW).tolist()
     assert str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_networks_are_taken_in_from_their_files(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    text = """<ir_version: 8, opset_import: ["": 13]>
+    net (float[1, 3, H, W] image) => (float[1, 3, h, w] map) {
+        map = AveragePool <kernel_shape = [8, 8], strides = [8, 8]> (image)
+    }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "net.onnx")
+    features = FeatureMap(str(tmp_path / "net.onnx"), layers=["map"])
+    vec = spm.PyramidVectorizer(features=features, pyramid=spm.SpatialPyramid(levels=(1, 2), pool="max")).fit(X)
+    before = vec.transform(NEW)
+    path = spm.save(vec, tmp_path / "vec.spm")
+    assert vec.features is features and features.model == str(tmp_path / "net.onnx")  # itself it stays as it was
+    (tmp_path / "net.onnx").unlink()
+    np.testing.assert_array_equal(spm.load(path).transform(NEW), before)
 
 
 # What is refused

@@ -1,14 +1,15 @@
 """The network that ships: its size, its maps, what its card says, and that it was trained on no pixel of a scene."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spm.data import train_texture_net as training
 from spm.datasets import MATERIALS, RESERVED_BOXES
 
+training = import_module("spm.data.train_texture_net")
 FOLDER = Path(training.__file__).parent
 NETWORK = FOLDER / "texture_net.onnx"
 CARD = " ".join((FOLDER / "texture_net.md").read_text(encoding="utf-8").split())

@@ -737,6 +737,23 @@ def test_a_memory_knows_images_by_their_bytes(tmp_path, watched):
     assert counted(vec.transform, [reshaped])[1] == 1
 
 
+class Printed(Watched):
+    """One whose features depend on more than its options say, such as the content of a file."""
+
+    content = "first"
+
+    def fingerprint(self):
+        return f"{Printed.content} {self.step}"
+
+
+def test_a_memory_goes_by_the_extractors_own_fingerprint(tmp_path, watched, monkeypatch):
+    vec = vectorizer(features=Printed(), memory=tmp_path / "memory").fit(pictures(3))
+    assert counted(vec.transform, pictures(3))[1] == 0
+    monkeypatch.setattr(Printed, "content", "second")
+    assert counted(vec.transform, pictures(3))[1] == 3
+    assert counted(vec.set_params(features__step=4).fit, pictures(3))[1] == 3
+
+
 # Sampling and streaming
 
 
