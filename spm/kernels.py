@@ -65,7 +65,29 @@ def chi2(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
     return _gram(A, B, True, n_jobs)
 
 
-KERNELS: dict[str, Callable[..., np.ndarray]] = {"intersection": histogram_intersection, "chi2": chi2}
+def linear(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
+    """Return the inner product of every row of `A` with every row of `B`: shape (n, m), float32.
+
+    One matrix product, in the threads that BLAS takes by itself; `n_jobs` is there for the kernels' common form.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.kernels.linear([[1.0, 2.0]], [[3.0, -1.0]])
+    array([[1.]], dtype=float32)
+    """
+    A = np.asarray(A, dtype=np.float32)
+    return A @ (A if B is None else np.asarray(B, dtype=np.float32)).T
+
+
+HISTOGRAM_KERNELS = ("intersection", "chi2")
+"""The kernels between histograms: no value may be negative."""
+
+KERNELS: dict[str, Callable[..., np.ndarray]] = {
+    "intersection": histogram_intersection,
+    "chi2": chi2,
+    "linear": linear,
+}
 
 
 def _check_histograms(name: str, values: Any) -> np.ndarray:

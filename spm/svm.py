@@ -1,4 +1,4 @@
-"""A support vector machine over histogram kernels: vectors and labels in, a classifier out."""
+"""A support vector machine whose kernel matrix is computed once: vectors and labels in, a classifier out."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._parallel import in_order
 from .errors import SpmError, check_choice, check_number
-from .kernels import KERNELS
+from .kernels import HISTOGRAM_KERNELS, KERNELS
 
 CALIBRATION_FOLDS = 5
+ROWS = 256  # vectors at once in float64
 
 
 class KernelSVC(ClassifierMixin, BaseEstimator):
-    """Support vector classification over a histogram kernel, the Gram matrix computed once for all classes.
+    """Support vector classification, the Gram matrix computed once for all classes.
 
     Parameters
     ----------
-    kernel : {"intersection", "chi2", "precomputed"} or callable, default="intersection"
+    kernel : {"intersection", "chi2", "linear", "precomputed"} or callable, default="intersection"
         A callable takes (A, B) and returns their Gram matrix. With ``"precomputed"``, `fit` takes the training
         vectors' Gram matrix (n, n), and `predict` that of new vectors with the training vectors (m, n).
     C : float, default=1.0
@@ -48,7 +49,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
     X_fit_ : ndarray of shape (n, D), float32
-        The training vectors; absent for a precomputed kernel.
+        The training vectors; absent for a precomputed kernel and a linear one.
+    coef_ : ndarray of shape (n_machines, D), float64
+        For a linear kernel: the weights of the values, in place of the training vectors.
     dual_coef_ : ndarray of shape (n_machines, n), float64
         Signed dual coefficients of every training vector in every machine: one for two classes, else one a class,
         or one a pair.
@@ -106,6 +109,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self._fit_machines(gram, codes)
         if self.probability:
             self._fit_sigmoids(gram, codes)
+        if self.kernel == "linear":
+            self.coef_ = self.dual_coef_ @ self.X_fit_
+            del self.X_fit_
         return self
 
     def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
@@ -114,6 +120,13 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if callable(self.kernel):
             return np.asarray(self.kernel(A, B))
         return KERNELS[self.kernel](A, B, n_jobs=self.n_jobs)
+
+    def _products(self, X: np.ndarray) -> np.ndarray:
+        """Return the kernel of the vectors with the training vectors, weighted and summed: (m, n_machines)."""
+        if self.kernel == "linear":
+            blocks = [X[start : start + ROWS] @ self.coef_.T for start in range(0, len(X), ROWS)]
+            return np.concatenate(blocks)
+        return self._gram(X, getattr(self, "X_fit_", X)) @ self.dual_coef_.T
 
     def _pairs(self) -> list[tuple[int, int]]:
         """Return each machine's positive class and its negative one, -1 meaning the rest."""
@@ -159,8 +172,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        gram = self._gram(X, getattr(self, "X_fit_", X))
-        scores = gram @ self.dual_coef_.T + self.intercept_  # (m, n_machines)
+        scores = self._products(X) + self.intercept_  # (m, n_machines)
         if len(self.classes_) == 2:
             return scores[:, 0]
         return _votes(scores, len(self.classes_)) if self.multi_class == "ovo" else scores
@@ -183,7 +195,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.positive_only = isinstance(self.kernel, str) and self.kernel in KERNELS
+        tags.input_tags.positive_only = isinstance(self.kernel, str) and self.kernel in HISTOGRAM_KERNELS
         return tags
 
 

@@ -17,7 +17,9 @@ from spm import KernelSVC, SpmError
 from spm.kernels import KERNELS, histogram_intersection
 
 
-@parametrize_with_checks([KernelSVC(), KernelSVC(kernel="chi2"), KernelSVC(kernel="precomputed")])
+@parametrize_with_checks(
+    [KernelSVC(), KernelSVC(kernel="chi2"), KernelSVC(kernel="linear"), KernelSVC(kernel="precomputed")]
+)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -89,7 +91,8 @@ def test_a_precomputed_kernel_decides_as_the_one_inside(kernel, multi_class):
     given.fit(KERNELS[kernel](X[TRAIN]), Y[TRAIN])
     new = KERNELS[kernel](X[TEST], X[TRAIN])
     np.testing.assert_allclose(given.decision_function(new), inside.decision_function(X[TEST]), atol=1e-5)
-    assert not hasattr(given, "X_fit_") and inside.X_fit_.dtype == np.float32
+    kept = inside.coef_ if kernel == "linear" else inside.X_fit_
+    assert not hasattr(given, "X_fit_") and kept.dtype == (np.float64 if kernel == "linear" else np.float32)
 
 
 def test_a_function_may_be_the_kernel_also_between_vectors_that_are_no_histograms():
@@ -192,8 +195,8 @@ def test_probabilities_need_five_of_every_class():
         ({"C": -1.0}, "C must be a finite number above 0"),
         ({"C": float("inf")}, "C must be a finite number above 0"),
         ({"C": "1"}, "C must be"),
-        ({"kernel": "rbf"}, "kernel='rbf' .*'intersection', 'chi2', 'precomputed'"),
-        ({"kernel": None}, "kernel=None .*'intersection', 'chi2', 'precomputed'"),
+        ({"kernel": "rbf"}, "kernel='rbf' .*'intersection', 'chi2', 'linear', 'precomputed'"),
+        ({"kernel": None}, "kernel=None .*'intersection', 'chi2', 'linear', 'precomputed'"),
         ({"multi_class": "crammer_singer"}, "'ovr', 'ovo'"),
     ],
 )
