@@ -366,7 +366,10 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         sizes: list[Any] = list(self.size) if isinstance(self.size, Sequence | np.ndarray) else [self.size]
         check_choice("policy", self.policy, POLICIES)
         check_choice("flip", self.flip, (False, True))
-        _check_preprocess(self.preprocess)
+        if isinstance(self.preprocess, str):
+            check_choice("preprocess", self.preprocess, PREPROCESSINGS)
+        else:
+            _check_preprocess(self.preprocess)
         if not sizes:
             raise SpmError("size must be a whole number, None or several of these, got an empty sequence")
         for size in sizes:
@@ -395,13 +398,18 @@ def _cells(values: np.ndarray, place: Map, frame: Frame, mirrored: bool) -> Loca
     """Return the cells of a map of shape (channels, rows, columns); a mirrored one is mirrored back."""
     channels, rows, columns = values.shape
     values = values[:, :, ::-1] if mirrored else values
-    i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
     down, across = frame.place(place.down, 0), frame.place(place.across, 1, mirrored)
     return LocalFeatures(
         cv2.transpose(values.reshape(channels, -1)),  # (cells, channels)
-        np.stack([j, i, j + 1, i + 1], axis=1),
+        _extents(rows, columns).copy(),
         (rows, columns),
         stride=(down[0], across[0]),
         offset=(down[1], across[1]),
         image_size=frame.image,
     )
+
+
+@lru_cache(maxsize=64)
+def _extents(rows: int, columns: int) -> np.ndarray:
+    i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
+    return np.stack([j, i, j + 1, i + 1], axis=1)

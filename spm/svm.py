@@ -110,7 +110,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if self.probability:
             self._fit_sigmoids(gram, codes)
         if self.kernel == "linear":
-            self.coef_ = self.dual_coef_ @ self.X_fit_
+            self.coef_ = (self.dual_coef_.astype(np.float32) @ self.X_fit_).astype(np.float64)
             del self.X_fit_
         return self
 
