@@ -109,7 +109,7 @@ def _gram(A: Any, B: Any, chi_squared: bool, n_jobs: int | None) -> np.ndarray:
     B = A if symmetric else _check_histograms("B", B)
     if A.shape[1] != B.shape[1]:
         raise SpmError(f"A has rows of {A.shape[1]} values but B of {B.shape[1]}")
-    gram = np.zeros((len(A), len(B)), dtype=np.float32)
+    gram = np.empty((len(A), len(B)), dtype=np.float32)
     blocks = [
         (row, min(row + ROWS, len(A)), column, min(column + COLUMNS, len(B)))
         for row in range(0, len(A), ROWS)
@@ -137,7 +137,7 @@ def _fill_block(
 
 @njit(nogil=True, cache=True)
 def _fill(A: np.ndarray, B: np.ndarray, chi_squared: bool, gram: np.ndarray) -> None:
-    """Add to `gram` (n, m) the kernel of every row of A with every row of B.
+    """Set `gram` (n, m) to the kernel of every row of A with every row of B.
 
     For one slice of the values after another, the rows of B are laid side by side as a panel, and the values above
     zero of each row of A are folded into that row's sums, eight at a time.
@@ -146,6 +146,7 @@ def _fill(A: np.ndarray, B: np.ndarray, chi_squared: bool, gram: np.ndarray) -> 
     panel = np.zeros((DEPTH, n_columns), dtype=np.float32)
     at = np.empty(DEPTH + 8, dtype=np.int64)
     a = np.empty(DEPTH + 8, dtype=np.float32)
+    sums = np.zeros(gram.shape, dtype=np.float32)  # side by side, as `gram`, a part of a larger matrix, is not
     for start in range(0, n_values, DEPTH):
         depth = min(DEPTH, n_values - start)
         for column in range(n_columns):
@@ -160,25 +161,28 @@ def _fill(A: np.ndarray, B: np.ndarray, chi_squared: bool, gram: np.ndarray) -> 
                 at[t], a[t] = 0, 0
             for t in range(0, n, 8):
                 if chi_squared:
-                    _fold_chi2(panel, at, a, t, gram, row)
+                    _fold_chi2(panel, at, a, t, sums, row)
                 else:
-                    _fold_minimum(panel, at, a, t, gram, row)
+                    _fold_minimum(panel, at, a, t, sums, row)
+    for row in range(len(A)):
+        for column in range(n_columns):
+            gram[row, column] = sums[row, column]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan"})
-def _fold_minimum(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, gram: np.ndarray, row: int) -> None:
+def _fold_minimum(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int) -> None:
     d0, d1, d2, d3, d4, d5, d6, d7 = at[t], at[t + 1], at[t + 2], at[t + 3], at[t + 4], at[t + 5], at[t + 6], at[t + 7]
     a0, a1, a2, a3, a4, a5, a6, a7 = a[t], a[t + 1], a[t + 2], a[t + 3], a[t + 4], a[t + 5], a[t + 6], a[t + 7]
-    for k in range(gram.shape[1]):
+    for k in range(sums.shape[1]):
         left = (min(a0, panel[d0, k]) + min(a1, panel[d1, k])) + (min(a2, panel[d2, k]) + min(a3, panel[d3, k]))
         right = (min(a4, panel[d4, k]) + min(a5, panel[d5, k])) + (min(a6, panel[d6, k]) + min(a7, panel[d7, k]))
-        gram[row, k] += left + right
+        sums[row, k] += left + right
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
-def _fold_chi2(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, gram: np.ndarray, row: int) -> None:
+def _fold_chi2(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int) -> None:
     for u in range(t, t + 8):
         if a[u] > 0:
             value, d = a[u], at[u]
-            for k in range(gram.shape[1]):
-                gram[row, k] += np.float32(2) * value * (panel[d, k] / (value + panel[d, k]))
+            for k in range(sums.shape[1]):
+                sums[row, k] += np.float32(2) * value * (panel[d, k] / (value + panel[d, k]))
