@@ -31,7 +31,8 @@ ROUNDS: dict[str, dict[str, dict]] = {
     "codebook": {
         "one start, 100,000 descriptors": {},
         "best of three starts": {"encoder__n_init": 3},
-        "300,000 descriptors": {"sample_size": 300_000},
+        "50,000 descriptors": {"sample_size": 50_000},
+        "200,000 descriptors": {"sample_size": 200_000},
     },
 }
 
