@@ -155,7 +155,7 @@ def _tables(preprocess: str | Mapping[str, Any], channels: int) -> tuple[np.ndar
 
 def _check_preprocess(preprocess: Any) -> dict[str, Any]:
     if not isinstance(preprocess, Mapping):
-        preprocess = PREPROCESSINGS[check_choice("preprocess", preprocess, [*PREPROCESSINGS, "a dict"])]
+        preprocess = PREPROCESSINGS[check_choice("preprocess", preprocess, PREPROCESSINGS)]
     for name in preprocess:
         check_choice("a key of preprocess", name, _DEFAULTS)
     options = {**_DEFAULTS, **preprocess}

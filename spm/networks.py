@@ -13,7 +13,8 @@ Any network of torchvision, or of timm, becomes such a file with free height and
         input_names=["image"], output_names=["scores"], dynamic_axes=free, dynamo=False,
     )
 
-``spm.networks.layers("resnet18.onnx")`` then lists what `FeatureMap` may be asked for.
+``spm.networks.layers("resnet18.onnx")`` then lists what `FeatureMap` may be asked for. Of AlexNet and VGG, whose heads
+hold them to one size, export ``network.features``.
 """
 
 from __future__ import annotations

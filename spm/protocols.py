@@ -84,17 +84,16 @@ def predict(
 
 
 def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
-    """Set the workers of a model and all its parts, and whether its first part shows progress."""
-    names = [name for name in model.get_params(deep=True) if name.rpartition("__")[2] == "n_jobs"]
-    model.set_params(**dict.fromkeys(names, n_jobs))
-    first = _first(model)
-    if "verbose" in first.get_params(deep=False):
-        first.set_params(verbose=verbose)
+    """Set the workers of a model and all its parts, and whether its first part and what is in it show progress."""
+    for part, option, value in ((model, "n_jobs", n_jobs), (_first(model), "verbose", verbose)):
+        names = [name for name in part.get_params(deep=True) if name.rpartition("__")[2] == option]
+        part.set_params(**dict.fromkeys(names, value))
 
 
 def _first(model: Any) -> Any:
     """Return the part of a model that takes the images."""
-    model = getattr(model, "best_estimator_", getattr(model, "estimator", model))
+    inner = [getattr(model, name, None) for name in ("best_estimator_", "estimator")]  # of a search
+    model = next((part for part in inner if part is not None), model)
     return model[0] if hasattr(model, "steps") else model
 
 
@@ -244,8 +243,9 @@ def _run_split(
 
 
 def _vector_length(fitted: Any) -> int | None:
-    last = fitted[-1] if hasattr(fitted, "steps") else fitted
-    return getattr(last, "n_features_in_", None)
+    first = _first(fitted)
+    parts = getattr(first, "vectorizers_", [first])  # several, of a sum of kernels
+    return sum(part.n_features_out_ for part in parts) if hasattr(parts[0], "n_features_out_") else None
 
 
 def usable(

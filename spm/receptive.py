@@ -145,6 +145,22 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """A dimension taken out (by -1) or put in (by 1) before the dimension `first`, and so before rows and columns."""
+
+    first: int
+    by: int
+
+    def __call__(self, places: list[Place], shapes: list[Shape | None]) -> Place:
+        place = places[0]
+        if not isinstance(place, Map):
+            return place
+        if self.first > min(place.dims):
+            raise _LostError("which takes rows or columns apart")
+        return place._replace(dims=(place.dims[0] + self.by, place.dims[1] + self.by))
+
+
+@dataclass(frozen=True)
 class Mix:
     """An operator that mixes values along some dimensions: it keeps the places unless these are among them."""
 
@@ -267,6 +283,8 @@ def rule_of(
         return Mix((3,))
     if op == "Transpose" and "perm" in options:
         return Turn(tuple(options["perm"]))
+    if op in ("Slice", "Gather", "Unsqueeze"):
+        return _of_channels(op, options, constants, shapes)
     if op == "SpaceToDepth":
         return Window((options["blocksize"],) * 2, (options["blocksize"],) * 2)
     if op == "Pad":
@@ -290,6 +308,20 @@ def _window(op: str, options: dict[str, Any], shapes: Sequence[Shape | None]) ->
     gaps = op != "Conv" and any(k < step for k, step in zip(window.kernel, window.stride, strict=True))
     odd = window.auto_pad.startswith("SAME") and (window.dilation != (1, 1) or gaps)
     return _lose if odd else window
+
+
+def _of_channels(
+    op: str, options: dict[str, Any], constants: Sequence[np.ndarray | None], shapes: Sequence[Shape | None]
+) -> Rule:
+    """Return the rule of an operator that chooses among channels: half of them, or each by itself."""
+    if op == "Gather":
+        axis = options.get("axis", 0)
+        return Shift(axis + 1, -1) if shapes[1] == () and axis >= 0 else Mix((axis,))
+    at = 3 if op == "Slice" else 1
+    axes = options.get("axes", constants[at] if len(constants) > at else None)
+    if axes is None or (op == "Unsqueeze" and (len(axes) != 1 or axes[0] < 0)):
+        return _lose
+    return Mix(tuple(int(axis) for axis in axes)) if op == "Slice" else Shift(int(axes[0]), 1)
 
 
 def _border(options: dict[str, Any], constants: Sequence[np.ndarray | None]) -> Rule:

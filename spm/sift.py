@@ -103,10 +103,10 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
 
     Both have shape (h, w) and dtype float32. `sigma` is that of a Gaussian blur before, in pixels.
     """
-    grey: Any = image.astype(np.float32)
+    grey: Any = image
     if sigma > 0:
         size = 2 * int(np.ceil(4 * sigma)) + 1
-        grey = cv2.GaussianBlur(grey, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+        grey = cv2.GaussianBlur(image.astype(np.float32), (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1, scale=1 / 255, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1, scale=-1 / 255, borderType=cv2.BORDER_REPLICATE)
     magnitude, angle = cv2.cartToPolar(dx, dy)
@@ -215,8 +215,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         names = ("step", "smoothing", "window", "norm", "root")
         options: dict[str, Any] = {name: getattr(self, name) for name in names}
         scales = [dense_sift(grey, patch_size=size, **options) for size in sizes]
-        values = np.concatenate([values for values, _ in scales])
-        centres = np.concatenate([centres for _, centres in scales])
+        values, centres = scales[0] if len(scales) == 1 else map(np.concatenate, zip(*scales, strict=True))
         if self.dtype == "uint8":
             values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
         return LocalFeatures(values, np.hstack([centres, centres]), grey.shape)

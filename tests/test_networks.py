@@ -254,6 +254,32 @@ def test_a_gate_of_one_value_a_channel_leaves_a_map_where_it_is(reshaped):
     assert listed[0].offset == listed[1].offset
 
 
+def test_channels_may_be_chosen_split_and_joined():
+    """As ready-made networks do that first turn an image's colours one by one, and those of split branches."""
+    weights = {
+        "w": ones(4, 3, 2, 2),
+        "first": np.array(0),
+        "at": np.array([1]),
+        "from": np.array([0]),
+        "to": np.array([2]),
+    }
+    model = network(
+        node("Gather", "image first", "red", axis=1),
+        node("Unsqueeze", "red at", "plane"),
+        node("Concat", "plane plane plane", "reds", axis=1),
+        node("Conv", "reds w", "map", strides=[2, 2]),
+        node("Slice", "map from to at", "sliced"),
+        node("Split", "map", "left right", axis=1),
+        node("Concat", "sliced left right", "joined", axis=1),
+        output="joined",
+        weights=weights,
+    )
+    listed = {layer.name: layer for layer in layers(model)}
+    assert list(listed) == ["plane", "reds", "map", "sliced", "left", "right", "joined"]
+    assert (listed["joined"].channels, listed["joined"].stride, listed["joined"].offset) == (6, (2, 2), (0.0, 0.0))
+    assert run(cut(model), np.ones((1, 3, 8, 10), np.float32))[0].shape == (1, 6, 4, 5)
+
+
 def test_channels_may_come_last_on_the_way():
     weights = {"w": ones(4, 3, 4, 4), "n": ones(4), "m": ones(4, 8), "b": ones(8), "s": ones(8, 1, 1)}
     model = network(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
 
 import spm
 from spm import ImageError, PerClassShuffleSplit, SpmError, protocols
@@ -165,7 +166,7 @@ def test_accuracy_is_the_mean_over_classes():
     (test, predicted), *others = result.predictions
     assert not others and test.tolist() == [0, 1, 2, 3, 4, 5] and predicted.tolist() == ["a", "a", "b", "b", "a", "b"]
     assert ByBrightness.fitted_on == [[100, 111, 122]]
-    assert result.train_seconds >= 0 and result.test_seconds >= 0
+    assert result.train_seconds >= 0 and result.test_seconds >= 0 and result.n_features is None
 
 
 def test_splits_are_counted_together():
@@ -297,3 +298,12 @@ def test_what_does_not_fit_is_refused_before_any_work(changes, message):
     with pytest.raises(SpmError, match=message):
         evaluate(ByBrightness(), **given)
     assert ByBrightness.fitted_on == []
+
+
+def test_the_length_of_a_vector_is_that_of_all_kernels_together():
+    words = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=3), random_state=0)
+    means = spm.PyramidVectorizer(pyramid=spm.SpatialPyramid(levels=(1,), pool="mean"))
+    both = spm.KernelSum([("words", words), ("means", means)], kernels=["intersection", "linear"])
+    model = make_pipeline(both, spm.KernelSVC(kernel="precomputed"))
+    result = evaluate(model, PICTURES, LABELS, cv=[([0, 1, 2, 3], [4, 5])], on_error="skip")
+    assert result.n_features == 3 * 21 + 128 and result.n_test == [2]
