@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds to wait, after an error, for work under way
 
 _lock = threading.Lock()
 _depth = 0
@@ -54,9 +58,43 @@ def _enter() -> None:
         set_threads(1)
 
 
-def _call(function: Callable[..., T], items: list[Any]) -> list[T]:
-    with single_threaded(), _pools.limit(limits=1, user_api="openmp"):  # OpenMP's limit is one for this thread alone
-        return [function(item) for item in items]
+class _Workers:
+    """The calls of one `in_order` under way in this process, which can be stopped and waited for.
+
+    After an error joblib leaves its threads at work, and one that is inside OpenCV when the interpreter
+    ends aborts the process.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._stopped = False
+
+    def __reduce__(self) -> tuple[type[_Workers], tuple[()]]:
+        return _Workers, ()  # another process is not waited for
+
+    def call(self, function: Callable[[Any], T], items: list[Any]) -> list[T]:
+        """Return the function's results, fewer when stopped."""
+        results: list[T] = []
+        with self._changed:
+            self._busy += 1
+        try:
+            with single_threaded(), _pools.limit(limits=1, user_api="openmp"):  # OpenMP's limit is this thread's alone
+                for item in items:
+                    if self._stopped:
+                        break
+                    results.append(function(item))
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+        return results
+
+    def stop(self) -> None:
+        """Let every call end after the item it is at, and wait for them, for so long as is bearable."""
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: self._busy == 0, timeout=PATIENCE)
 
 
 def in_order(
@@ -65,7 +103,6 @@ def in_order(
     *,
     n_jobs: int | None,
     batch: int = 1,
-    shared: bool = False,
     label: str = "",
     total: int | None = None,
     verbose: bool = False,
@@ -84,8 +121,6 @@ def in_order(
         As joblib means it.
     batch : int, default=1
         Items per task; larger where one item takes less than a few milliseconds.
-    shared : bool, default=False
-        Whether `function` writes into the caller's arrays, so that workers must be threads.
     label, total, verbose
         A progress bar with that label appears on standard error after two seconds when `verbose`.
     """
@@ -94,11 +129,33 @@ def in_order(
     batches = _batched(items, batch)
     with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
-        require = "sharedmem" if shared else None
-        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", require=require, return_as="generator")
-        for results in pool(joblib.delayed(_call)(function, part) for part in batches):
-            yield from results
-            bar.update(len(results))
+        workers = _Workers()
+        try:
+            pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        except ValueError:  # a back-end that returns all at once only, such as "multiprocessing"
+            pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads")
+        try:
+            for results in pool(joblib.delayed(workers.call)(function, part) for part in batches):
+                yield from results
+                bar.update(len(results))
+        finally:
+            workers.stop()
+
+
+def in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: int | None) -> list[T]:
+    """Return ``function(item)`` for every item, in order, from threads of this process, whatever the back-end.
+
+    For short work on the caller's arrays, which no other process has: it starts at once where joblib polls.
+    """
+    import joblib
+
+    items = list(items)
+    n_threads = min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
+    with single_threaded():
+        if n_threads <= 1:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, items))
 
 
 def progress_bar(label: str, *, total: int | None, unit: str, verbose: bool) -> Any:

@@ -12,7 +12,7 @@ from numba import njit
 from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
-from ._parallel import in_order, progress_bar, single_threaded
+from ._parallel import in_threads, progress_bar, single_threaded
 from .errors import SpmError, check_number
 
 BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
@@ -158,7 +158,7 @@ def _lloyd(
     threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
     for n_iter in range(1, max_iter + 1):
         bar.update()
-        parts = list(in_order(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs))
+        parts = in_threads(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs)
         sums, counts = (np.sum([part[i] for part in parts], axis=0) for i in (0, 1))
         distances = np.concatenate([part[2] for part in parts])
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
@@ -200,7 +200,7 @@ def nearest_words(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return products.argmax(axis=1)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
 def _add_rows(
     X: np.ndarray,
     centers: np.ndarray,
@@ -209,11 +209,20 @@ def _add_rows(
     counts: np.ndarray,
     distances: np.ndarray,
 ) -> None:
+    lanes = np.empty(16, dtype=np.float32)  # partial sums, added in one fixed order that vectorises
+    n_values = X.shape[1]
+    whole = n_values - n_values % 16
     for n in range(len(X)):
         word = nearest[n]
         counts[word] += 1
-        distance = np.float32(0)
-        for d in range(X.shape[1]):
+        for d in range(n_values):
             sums[word, d] += X[n, d]
-            distance += (X[n, d] - centers[word, d]) ** 2
-        distances[n] = distance
+        for k in range(16):
+            lanes[k] = 0
+        for start in range(0, whole, 16):
+            for k in range(16):
+                lanes[k] += (X[n, start + k] - centers[word, start + k]) ** 2
+        for d in range(whole, n_values):
+            lanes[d - whole] += (X[n, d] - centers[word, d]) ** 2
+        for k in range(16):
+            distances[n] += lanes[k]

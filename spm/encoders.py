@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._parallel import single_threaded
 from .codebooks import kmeans, nearest_words
 from .codes import Codes
 from .errors import SpmError
@@ -115,7 +116,8 @@ class BagOfWords(EncoderMixin, BaseEstimator):
     def _cluster(self, X: np.ndarray) -> np.ndarray:
         clusterer = clone(self.clusterer)
         seed_if_unset(clusterer, self.random_state)
-        clusterer.fit(X)
+        with single_threaded():
+            clusterer.fit(X)
         if not hasattr(clusterer, "cluster_centers_"):
             raise SpmError(
                 f"clusterer={self.clusterer!r} learns no cluster_centers_: "

@@ -104,7 +104,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize to (height, width), borders to borders: whole factors by averaging areas, the rest linearly.
 
     So an image that shrinks by 2.6 is first halved, every pixel counting alike. Averaging all the way takes four times
-    as long on a photograph, and SPP on 15-Scene is no better for it.
+    as long on a photograph.
     """
     factors = [max(pixels.shape[k] // size[k], 1) for k in (0, 1)]
     if max(factors) > 1:

@@ -136,7 +136,7 @@ def content_of(image: ImageLike) -> bytes:
                 return file.read()
         except OSError as error:
             raise ImageError(name_of(image), _why_unreadable(os.fsdecode(image), error)) from error
-    pixels = np.asarray(image)
+    pixels = read_image(image) if isinstance(image, Image.Image) else np.asarray(image)
     return f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ._parallel import in_order
+from ._parallel import in_threads
 from .errors import SpmError
 
 COLUMNS = 256  # rows of B in one panel, which with DEPTH makes half a megabyte: it stays in a core's cache
@@ -118,8 +118,7 @@ def _gram(A: Any, B: Any, chi_squared: bool, n_jobs: int | None) -> np.ndarray:
     if symmetric:  # what lies left of the diagonal only
         blocks = [(max(row, column), stop, column, end) for row, stop, column, end in blocks if stop > column]
         blocks.sort(key=lambda block: block[0] - block[1])
-    for _ in in_order(partial(_fill_block, A, B, chi_squared, gram), blocks, n_jobs=n_jobs, shared=True):
-        pass
+    in_threads(partial(_fill_block, A, B, chi_squared, gram), blocks, n_jobs=n_jobs)
     if symmetric:
         for column in range(0, len(A), COLUMNS):
             below = gram[column:, column : column + COLUMNS]

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._parallel import in_order
+from ._parallel import in_threads
 from .errors import SpmError, check_choice, check_number
 from .kernels import HISTOGRAM_KERNELS, KERNELS
 
@@ -100,7 +100,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise SpmError(f"y has one class only ({self.classes_[0]!r}): a classifier needs two or more")
+            raise SpmError(f"y has one class only ({self.classes_.tolist()[0]!r}): a classifier needs two or more")
         if self.kernel != "precomputed":
             self.X_fit_ = X
         elif X.shape[0] != X.shape[1]:
@@ -139,7 +139,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 
     def _fit_machines(self, gram: np.ndarray, codes: np.ndarray) -> None:
         learn = partial(_fit_machine, gram, codes, self.C)
-        machines = list(in_order(learn, self._pairs(), n_jobs=self.n_jobs))
+        machines = in_threads(learn, self._pairs(), n_jobs=self.n_jobs)
         self.dual_coef_ = np.stack([dual for dual, _ in machines])
         self.intercept_ = np.array([intercept for _, intercept in machines])
 
@@ -148,7 +148,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if counts.min() < CALIBRATION_FOLDS:
             raise SpmError(
                 f"probability=True needs {CALIBRATION_FOLDS} examples of every class, "
-                f"but class {self.classes_[counts.argmin()]!r} has {counts.min()}"
+                f"but class {self.classes_.tolist()[counts.argmin()]!r} has {counts.min()}"
             )
         machine = KernelSVC(kernel="precomputed", C=self.C, multi_class=self.multi_class, n_jobs=self.n_jobs)
         folds = StratifiedKFold(CALIBRATION_FOLDS, shuffle=True, random_state=self.random_state)

@@ -281,7 +281,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         layers = []
         for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
             pooled = [self._pool_layer(view[layer], reducer, encoder, boxes) for view in views]
-            layers.append(sum(pooled[1:], start=pooled[0]) / np.float32(len(pooled)))  # (n_regions, n_cells, D)
+            layers.append(pooled[0] if len(pooled) == 1 else np.mean(pooled, axis=0))  # (n_regions, n_cells, D)
         weights = self.pyramid_.cell_weights()[:, None].astype(np.float32)
         if self.norm_over == "cell":
             layers = [normalise(cells, self.norm) for cells in layers]

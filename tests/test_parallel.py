@@ -12,7 +12,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from spm import _parallel
-from spm._parallel import in_order, progress_bar, single_threaded
+from spm._parallel import in_order, in_threads, progress_bar, single_threaded
 
 
 def blas_threads():
@@ -205,6 +205,29 @@ def test_limits_that_cannot_be_set_are_tried_again(monkeypatch):
         assert set(blas_threads()) == {1}
 
 
+# --- threads of this process ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, -1])
+def test_threads_share_the_callers_arrays_whatever_the_back_end(n_jobs):
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        written = np.zeros(6)
+        in_threads(partial(write, written), range(6), n_jobs=n_jobs)
+        assert written.tolist() == list(range(6))
+    assert in_threads(square, range(6), n_jobs=n_jobs) == [0, 1, 4, 9, 16, 25]
+    assert in_threads(square, [], n_jobs=n_jobs) == []
+    assert [set(inside) for inside in in_threads(see, range(2), n_jobs=n_jobs)] == [{1}, {1}]
+
+
+def test_threads_are_as_many_as_asked_and_their_errors_come_through():
+    assert len(set(in_threads(who, range(6), n_jobs=2))) == 2
+    with joblib.parallel_config(n_jobs=2):
+        assert len(set(in_threads(who, range(6), n_jobs=None))) == 2
+    assert len(set(in_threads(who, range(6), n_jobs=None))) == 1
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda item: 1 // item, range(3), n_jobs=2)
+
+
 # --- the caller's configuration ---------------------------------------------------------------------------------------
 
 
@@ -231,14 +254,6 @@ def test_workers_are_threads_by_default_and_processes_where_asked():
         list(in_order(partial(write, shared), range(6), n_jobs=None))
         assert not shared.any()
         assert [set(inside) for inside in in_order(see, range(2), n_jobs=None)] == [{1}, {1}]
-
-
-def test_a_function_that_writes_into_arrays_is_kept_in_threads():
-    shared = np.zeros(6)
-    with joblib.parallel_config(backend="loky", n_jobs=2):
-        list(in_order(partial(write, shared), range(6), n_jobs=None, shared=True))
-        assert len(set(in_order(who, range(6), n_jobs=None, shared=True))) == 2
-    assert shared.tolist() == list(range(6))
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------

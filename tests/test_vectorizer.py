@@ -462,7 +462,7 @@ def test_the_same_seed_gives_the_same_bits_for_every_number_of_workers():
     [
         "threading",
         "loky",
-        pytest.param("multiprocessing", marks=pytest.mark.xfail(reason="it yields no generators", strict=True)),
+        "multiprocessing",
     ],
 )
 def test_the_same_seed_gives_the_same_bits_for_every_kind_of_workers(backend, tmp_path):
@@ -486,7 +486,6 @@ class Slow(ExtractorMixin, BaseEstimator):
         return DenseSIFT().extract(image)
 
 
-@pytest.mark.xfail(reason="after an error in_order leaves its threads at work", strict=True)
 def test_after_an_error_no_worker_is_left_at_work():
     images = np.stack([np.full((16, 16), i > 0, np.uint8) for i in range(24)])
     with pytest.raises(ImageError, match="planned"):
