@@ -82,6 +82,8 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         Those of the first layer.
     pyramid_ : SpatialPyramid
         The fitted clone.
+    value_weights_ : ndarray of shape (n_features_out_,), float32
+        What each value counts: the weight of its level.
     n_features_out_ : int
         Length of a vector.
 
@@ -154,7 +156,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
             self.encoders_.append(encoder)
             self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
-        self.n_features_out_ = sum(self.widths_) * len(self.pyramid_.cell_weights())
+        cells = self.pyramid_.cell_weights().astype(np.float32)
+        self.value_weights_ = np.concatenate([np.repeat(cells, width) for width in self.widths_])
+        self.n_features_out_ = len(self.value_weights_)
         return self
 
     def check(self, image: Any) -> None:
@@ -282,13 +286,12 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
             pooled = [self._pool_layer(view[layer], reducer, encoder, boxes) for view in views]
             layers.append(pooled[0] if len(pooled) == 1 else np.mean(pooled, axis=0))  # (n_regions, n_cells, D)
-        weights = self.pyramid_.cell_weights()[:, None].astype(np.float32)
         if self.norm_over == "cell":
             layers = [normalise(cells, self.norm) for cells in layers]
         joined = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
         if self.norm_over == "vector":
-            joined = normalise(joined, self.norm, len(self.pyramid_.grids()))
-        return joined * np.concatenate([np.broadcast_to(weights, cells.shape[1:]).ravel() for cells in layers])
+            joined = normalise(joined, self.norm, len(self.pyramid_.levels))
+        return joined * self.value_weights_
 
     def _pool_layer(self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any) -> np.ndarray:
         values = local.values if reducer is None else reducer.transform(local.values)
