@@ -27,7 +27,7 @@ _HOMES = {
     "predict": "protocols",
     "save": "storage",
 }
-_MODULES = ("datasets", "kernels", "presets")
+_MODULES = ("datasets", "kernels", "networks", "presets")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 
@@ -47,6 +47,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import kernels as kernels
+    from . import networks as networks
     from . import presets as presets
     from .combination import KernelSum as KernelSum
     from .comparison import compare as compare
