@@ -21,18 +21,20 @@ SMOOTHING = (0.0, 0.25, 0.38)  # none; one pixel; OpenCV's and Lowe's base image
 COSTS = (1, 3, 10, 100)
 ROUNDS: dict[str, dict[str, dict]] = {
     "first": {
-        f"{window}, {norm}, {smoothing}": {"features": spm.DenseSIFT(window=window, norm=norm, smoothing=smoothing)}
+        f"{window}, {norm}, {smoothing}": {
+            "features": spm.DenseSIFT(window=window, norm=norm, smoothing=smoothing),
+            "sample_size": 100_000,
+        }
         for window, norm, smoothing in product(("flat", "gaussian"), ("lowe", "lazebnik"), SMOOTHING)
     },
     "finalists": {  # without smoothing, which lost every pair of the first round
-        f"{window}, {norm}": {"features": spm.DenseSIFT(window=window, norm=norm)}
+        f"{window}, {norm}": {"features": spm.DenseSIFT(window=window, norm=norm), "sample_size": 100_000}
         for window, norm in product(("flat", "gaussian"), ("lowe", "lazebnik"))
     },
     "codebook": {
-        "one start, 100,000 descriptors": {},
-        "best of three starts": {"encoder__n_init": 3},
+        "100,000 descriptors": {"sample_size": 100_000},
+        "100,000 descriptors, best of three starts": {"sample_size": 100_000, "encoder__n_init": 3},
         "50,000 descriptors": {"sample_size": 50_000},
-        "200,000 descriptors": {"sample_size": 200_000},
     },
 }
 

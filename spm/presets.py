@@ -35,7 +35,7 @@ def lazebnik2006(
     k-means on a random subset of patches; histograms over 1x1, 2x2 and 4x4 cells, divided by the image's number of
     features, with level weights 1/4, 1/4, 1/2; the intersection kernel; one SVM a class against the rest. What the
     paper leaves open was chosen by splits inside training sets of 15-Scene (benchmarks/lazebnik2006_choices.py):
-    SIFT's own Gaussian window and normalisation, no smoothing, one start of k-means, C = 10.
+    SIFT's own Gaussian window and normalisation, no smoothing, 50,000 descriptors and one start of k-means, C = 10.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         Applied in order. l1 divides by the sum of absolute values over the number of levels.
     norm_over : {"vector", "cell"}, default="vector"
         What is normalised: the whole vector, or each cell by itself.
-    sample_size : int, default=100_000
+    sample_size : int, default=50_000
         Descriptors, at most, that `reduce` and `encoder` learn from.
     sample_per_image : int, optional
         Descriptors, at most, from one image. By default as many as it takes to reach `sample_size` with all images,
@@ -106,7 +106,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         reduce: Any = None,
         norm: str | Sequence[str] | None = "l1",
         norm_over: str = "vector",
-        sample_size: int = 100_000,
+        sample_size: int = 50_000,
         sample_per_image: int | None = None,
         memory: Any = None,
         n_jobs: int | None = None,
