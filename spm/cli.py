@@ -241,7 +241,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     table = _Table(list(COLUMNS.values()), widest, n_texts=3)
     result = compare(
         arguments.folder,
-        names=names,
+        presets=names,
         cv=cv,
         on_error=arguments.on_error,
         n_jobs=arguments.jobs,

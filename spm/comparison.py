@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from . import presets
 from .datasets import load_digit_images, load_folder, make_layouts
 from .errors import SpmError, check_choice
+from .presets import PRESETS, make
 from .protocols import ON_ERROR, Split, measure, splits_of, usable
 
 PYRAMIDS: dict[str, tuple[int, ...]] = {
@@ -39,7 +39,7 @@ COLUMNS = {
 def compare(
     folder: str | os.PathLike[str] | None = None,
     *,
-    names: str | Sequence[str] = ("lazebnik2006",),
+    presets: str | Sequence[str] = ("lazebnik2006",),
     cv: Any = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
@@ -54,8 +54,8 @@ def compare(
     folder : path, optional
         One folder a class, as `load_folder` takes it. By default two sets that need no download, each with one fixed
         split: `make_layouts`, whose classes differ by place alone, and scikit-learn's digits as images.
-    names : str or sequence of str, default=("lazebnik2006",)
-        Presets.
+    presets : str or sequence of str, default=("lazebnik2006",)
+        Names of presets.
     cv : splitter or iterable of (train, test) index arrays, optional
         For a folder; by default as for `evaluate`.
     on_error, n_jobs, verbose
@@ -78,9 +78,9 @@ def compare(
     SpmError
         For an unknown preset or option, `cv` without a folder, or a folder that is none of images.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = [presets] if isinstance(presets, str) else list(presets)
     for name in names:
-        check_choice("preset", name, presets.PRESETS)
+        check_choice("preset", name, PRESETS)
     check_choice("on_error", on_error, ON_ERROR)
     if folder is None and cv is not None:
         raise SpmError("cv is for a folder: the sets used without one have a fixed split")
@@ -91,12 +91,12 @@ def compare(
     options = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
     for data, images, labels, given in _data_sets(folder):
         for name in names:
-            model = presets.make(name, **options)
+            model = make(name, **options)
             used, bad = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
             skipped.update({error.source: error.reason for _, error in bad})
             splits = splits_of(cv if given is None else given, labels, used)
             for pyramid, levels in PYRAMIDS.items():
-                result = measure(presets.make(name, levels=levels, **options), images, labels, splits)
+                result = measure(make(name, levels=levels, **options), images, labels, splits)
                 rows.append({"data": data, "preset": name, "pyramid": pyramid, "levels": levels, **_figures(result)})
                 if on_row is not None:
                     on_row(rows[-1])

@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 def test_one_row_for_every_preset_and_pyramid(folder):
     told = []
     result = compare(
-        folder, names=("small", "smaller"), cv=PerClassShuffleSplit(n_train=3, n_splits=2), on_row=told.append
+        folder, presets=("small", "smaller"), cv=PerClassShuffleSplit(n_train=3, n_splits=2), on_row=told.append
     )
     assert [(row["preset"], row["pyramid"]) for row in result.rows] == [
         (name, pyramid) for name in ("small", "smaller") for pyramid in PYRAMIDS
@@ -60,7 +60,7 @@ def test_rows_are_told_as_soon_as_they_are_there(folder):
         raise Enough
 
     with pytest.raises(Enough):
-        compare(folder, names=("small",), cv=PerClassShuffleSplit(n_train=3, n_splits=1), on_row=stop)
+        compare(folder, presets=("small",), cv=PerClassShuffleSplit(n_train=3, n_splits=1), on_row=stop)
     assert len(told) == 1
 
 
@@ -68,17 +68,17 @@ def test_the_same_seed_gives_the_same_accuracies(folder, monkeypatch):
     monkeypatch.setattr(comparison, "PYRAMIDS", {"one cell": (1,), "two": (1, 2)})
 
     def accuracies(**options):
-        rows = compare(folder, names="smaller", cv=PerClassShuffleSplit(n_train=3, n_splits=2), **options).rows
+        rows = compare(folder, presets="smaller", cv=PerClassShuffleSplit(n_train=3, n_splits=2), **options).rows
         return [row["accuracy"] for row in rows]
 
     assert accuracies() == accuracies(n_jobs=2)
 
 
 def test_splits_may_be_an_iterator_and_default_to_the_protocols(folder, monkeypatch):
-    rows = compare(folder, names=("smaller",), cv=iter([([0, 1, 5, 6], [2, 7])])).rows
+    rows = compare(folder, presets=("smaller",), cv=iter([([0, 1, 5, 6], [2, 7])])).rows
     assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(1, 4, 2)] * 4
     monkeypatch.setattr(comparison, "PYRAMIDS", {"one cell": (1,)})
-    rows = compare(folder, names=("smaller",)).rows
+    rows = compare(folder, presets=("smaller",)).rows
     assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(10, 4, 6)]
 
 
@@ -87,7 +87,7 @@ def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes())
     (tmp_path / "a" / "bad.png").write_text("no image")
-    options = {"names": ("small", "smaller"), "cv": PerClassShuffleSplit(n_train=3, n_splits=1)}
+    options = {"presets": ("small", "smaller"), "cv": PerClassShuffleSplit(n_train=3, n_splits=1)}
     with pytest.raises(SpmError, match=r"bad\.png"):
         compare(tmp_path, **options)
     result = compare(tmp_path, **options, on_error="skip")
@@ -101,7 +101,7 @@ def test_without_a_folder_two_sets_with_fixed_splits_are_used(monkeypatch):
     assert data_names(None) == list(comparison.BUILT_IN) == ["layouts", "digits"]
     scenes = partial(make_layouts, 10, size=96, n_classes=4)
     monkeypatch.setattr(comparison, "BUILT_IN", {"layouts": scenes, "more": partial(scenes, random_state=1)})
-    rows = compare(names=("small",)).rows
+    rows = compare(presets=("small",)).rows
     assert [row["data"] for row in rows] == ["layouts"] * 4 + ["more"] * 4
     assert {(row["n_splits"], row["n_train"], row["n_test"]) for row in rows} == {(1, 20, 20)}
     accuracy = {row["pyramid"]: row["accuracy"] for row in rows[:4]}
@@ -110,20 +110,20 @@ def test_without_a_folder_two_sets_with_fixed_splits_are_used(monkeypatch):
 
 def test_wrong_arguments_are_refused_before_any_work(tmp_path):
     with pytest.raises(SpmError, match="preset='spm' is not an option: choose one of 'lazebnik2006'"):
-        compare(tmp_path / "none", names=("small", "spm"))
+        compare(tmp_path / "none", presets=("small", "spm"))
     with pytest.raises(SpmError, match="no such folder"):
         compare(tmp_path / "none")
     with pytest.raises(SpmError, match="no images"):
         compare(tmp_path)
     with pytest.raises(SpmError, match="cv is for a folder"):
-        compare(names="small", cv=PerClassShuffleSplit(n_train=1))
+        compare(presets="small", cv=PerClassShuffleSplit(n_train=1))
     with pytest.raises(SpmError, match="'raise', 'skip'"):
-        compare(names="small", on_error="ignore")
+        compare(presets="small", on_error="ignore")
 
 
 def test_wrong_splits_of_a_folder_are_refused(folder):
     with pytest.raises(SpmError, match="splitter or an iterable"):
-        compare(folder, names="small", cv=3)
+        compare(folder, presets="small", cv=3)
 
 
 def test_rows_as_text():
