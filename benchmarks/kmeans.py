@@ -18,7 +18,7 @@ def descriptors(n_images: int = 500, per_image: int = 200) -> np.ndarray:
     paths, _ = scene15()
     train, _ = scene15_fixed()
     random = np.random.default_rng(0)
-    features = spm.DenseSIFT(window="flat", norm="lazebnik")
+    features = spm.DenseSIFT()
     drawn = []
     for i in random.permutation(train)[:n_images]:
         values = features.extract(paths[i]).values
