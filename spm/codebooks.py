@@ -56,8 +56,7 @@ def kmeans(
     of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
     last a centre moves 1.8 times the way to its cluster's mean. On 100,000 SIFT descriptors and 200 words this takes
     about 26 passes and a sixth of the time of scikit-learn's KMeans, for a sum of squares 0.2 % higher
-    (benchmarks/kmeans.py). The result depends on
-    `random_state` alone, not on the number of threads.
+    (benchmarks/kmeans.py). The result depends on `random_state` alone, not on the number of threads.
 
     Parameters
     ----------
