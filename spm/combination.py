@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .errors import SpmError, check_choice, check_number
 from .images import check_images
-from .kernels import KERNELS
+from .kernels import KERNELS, evaluate_kernel
 
 
 class KernelSum(TransformerMixin, _BaseComposition):
@@ -110,8 +110,7 @@ class KernelSum(TransformerMixin, _BaseComposition):
         total = np.zeros((len(vectors[0]), len(self.vectors_[0])), dtype=np.float32)
         weights = self.weights or [1.0] * len(vectors)
         for weight, kernel, left, right in zip(weights, self.kernels, vectors, self.vectors_, strict=True):
-            gram = kernel(left, right) if callable(kernel) else KERNELS[kernel](left, right, n_jobs=self.n_jobs)
-            total += np.float32(weight) * np.asarray(gram)
+            total += np.float32(weight) * evaluate_kernel(kernel, left, right, n_jobs=self.n_jobs)
         return total
 
     def check(self, image: Any) -> None:

@@ -90,6 +90,18 @@ KERNELS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+def evaluate_kernel(kernel: Any, A: np.ndarray, B: np.ndarray, *, n_jobs: int | None = None) -> np.ndarray:
+    """Return the Gram matrix of a kernel given by its name or as a callable of (A, B): shape (n, m).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> evaluate_kernel("linear", np.ones((1, 2)), np.ones((3, 2)))
+    array([[2., 2., 2.]], dtype=float32)
+    """
+    return np.asarray(kernel(A, B)) if callable(kernel) else KERNELS[kernel](A, B, n_jobs=n_jobs)
+
+
 def _check_histograms(name: str, values: Any) -> np.ndarray:
     values = np.ascontiguousarray(values, dtype=np.float32)
     if values.ndim != 2:

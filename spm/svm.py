@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._parallel import in_threads
 from .errors import SpmError, check_choice, check_number
-from .kernels import HISTOGRAM_KERNELS, KERNELS
+from .kernels import HISTOGRAM_KERNELS, KERNELS, evaluate_kernel
 
 CALIBRATION_FOLDS = 5
 ROWS = 256  # vectors at once in float64
@@ -117,9 +117,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         if self.kernel == "precomputed":
             return A
-        if callable(self.kernel):
-            return np.asarray(self.kernel(A, B))
-        return KERNELS[self.kernel](A, B, n_jobs=self.n_jobs)
+        return evaluate_kernel(self.kernel, A, B, n_jobs=self.n_jobs)
 
     def _products(self, X: np.ndarray) -> np.ndarray:
         """Return the kernel of the vectors with the training vectors, weighted and summed: (m, n_machines)."""
