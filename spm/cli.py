@@ -1,14 +1,17 @@
-"""The command line: ``spm train | predict | evaluate | compare``."""
+"""The command line: ``spm train | predict | evaluate | compare | layers``."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import csv
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from . import __version__
@@ -16,6 +19,7 @@ from .errors import ImageError, SpmError, check_choice
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
 DEFAULT = "lazebnik2006"
+BOTH_ROADS = "lazebnik2006,spp2014"
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 
 
@@ -72,12 +76,23 @@ def _parser() -> argparse.ArgumentParser:
         help="photographs, one sub-folder a class (default: two sets that need no download)",
     )
     compare.add_argument(
-        "--presets", default=DEFAULT, metavar="NAME,...", help="what to compare (default: %(default)s)"
+        "--presets",
+        default=BOTH_ROADS,
+        metavar="NAME,...",
+        help="what to compare; all and all-handcrafted stand for several (default: %(default)s)",
     )
+    _add_set_option(compare, "an option of the presets, such as model=net.onnx or levels=1,2,3,6")
     _add_protocol_options(compare)
+    compare.add_argument("--csv", action="store_true", help="print the table as CSV and nothing else")
+    compare.add_argument(
+        "--fresh", action="store_true", help="start anew, where by default a comparison that was stopped goes on"
+    )
+
+    layers = _command(commands, "layers", _layers, "list the maps of a network, for --set layers=NAME")
+    layers.add_argument("model", metavar="NETWORK", help="an ONNX file")
     for command in (train, evaluate, compare):
         command.add_argument("--seed", type=_seed, default=0, metavar="N", help="seeds all that is random (default: 0)")
-    for command in (predict, evaluate, compare):
+    for command in (predict, evaluate, compare, layers):
         command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     for command in (train, predict, evaluate, compare):
         _add_common_options(command)
@@ -99,14 +114,14 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
 
 def _add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default=DEFAULT, metavar="NAME", help="the kind of model (default: %(default)s)")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4; "
-        "may be given several times",
+    _add_set_option(
+        command, "an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4"
     )
+
+
+def _add_set_option(command: argparse.ArgumentParser, text: str) -> None:
+    text += "; may be given several times"
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
 
 
 def _add_protocol_options(command: argparse.ArgumentParser) -> None:
@@ -226,9 +241,11 @@ def _evaluation(arguments: argparse.Namespace, result: Any) -> dict[str, Any]:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from .comparison import COLUMNS, PYRAMIDS, compare, data_names, row_cells
+    from .comparison import compare
 
     cv = None
+    if arguments.json and arguments.csv:
+        raise SpmError("give one of --json and --csv")
     if arguments.folder is not None:
         cv = _cv(arguments, *_folder(arguments))
     elif (arguments.train_list, arguments.n_train, arguments.splits) != (None, None, None):
@@ -236,21 +253,75 @@ def _compare(arguments: argparse.Namespace) -> None:
             "--train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
         )
     names = [name.strip() for name in arguments.presets.split(",")]
-    figures = ["100.0 ± 10.0", "100000", "1000.0", "1000.0"]
-    widest = [data_names(arguments.folder), names, list(PYRAMIDS), *([figure] for figure in figures)]
-    table = _Table(list(COLUMNS.values()), widest, n_texts=3)
+    options = dict(_assignment(text) for text in arguments.set)
+    journal = _journal(arguments, names, options)
     result = compare(
         arguments.folder,
         presets=names,
+        options=options,
         cv=cv,
         on_error=arguments.on_error,
         n_jobs=arguments.jobs,
         verbose=_watched(),
         random_state=arguments.seed,
-        on_row=None if arguments.json else lambda row: table.add(row_cells(row)),
+        journal=journal,
+        on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, names, options),
     )
     if arguments.json:
         _print_json({"seed": arguments.seed, "rows": result.rows, "skipped": dict(result.skipped)})
+    elif arguments.csv:
+        writer = csv.DictWriter(sys.stdout, list(result.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result.rows)
+    if all(row["error"] is not None for row in result.rows):
+        raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
+
+
+def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what prints the rows of a comparison as they come, aligned from the first on."""
+    from .comparison import COLUMNS, data_names, pyramids_of, row_cells
+    from .presets import expand
+
+    presets = expand(names)
+    pyramids = [text for preset in presets for text in pyramids_of(preset, options.get("levels"))]
+    figures = ["100.0 ± 10.0", "100000", "1000.0", "100000", "1000.0", "1000"]
+    widest = [data_names(folder), presets, pyramids, *([figure] for figure in figures)]
+    table = _Table(list(COLUMNS.values()), widest, n_texts=3)
+    return lambda row: table.add(row_cells(row))
+
+
+def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str, Any]) -> Path:
+    """Return the file that keeps the rows of this very comparison until it is complete."""
+    import pooch
+
+    from .journal import key_of
+
+    folder = None if arguments.folder is None else os.path.abspath(arguments.folder)
+    key = key_of(folder, names, options, arguments.train_list, arguments.n_train, arguments.splits, arguments.seed)
+    path = Path(pooch.os_cache("spm")) / "comparisons" / f"{key}.jsonl"
+    if arguments.fresh:
+        path.unlink(missing_ok=True)
+    elif path.is_file():
+        print("spm: going on with a comparison that was stopped (--fresh starts anew)", file=sys.stderr)
+    return path
+
+
+def _layers(arguments: argparse.Namespace) -> None:
+    from .networks import NOMINAL, layers
+
+    found = layers(arguments.model)
+    if arguments.json:
+        _print_json({"layers": [asdict(layer) for layer in found]})
+        return
+    pair = "{0[0]} x {0[1]}".format
+    rows = [
+        [layer.name, layer.op, str(layer.channels or "-"), *map(pair, (layer.stride, layer.field, layer.grid))]
+        for layer in found
+    ]
+    head = ["name", "operator", "channels", "stride", "sees pixels", f"cells at {NOMINAL} x {NOMINAL}"]
+    table = _Table(head, list(zip(*rows, strict=True)), n_texts=2)
+    for row in rows:
+        table.add(row)
 
 
 def _folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
@@ -333,7 +404,8 @@ class _Table:
     widest : sequence of sequences of str
         For every column, texts that its width must hold.
     n_texts : int
-        The first so many columns are text and go to the left; the others are figures and go to the right.
+        The first so many columns are text and go to the left; the others are figures and go to the right. A row may
+        end early, in a text that says why.
     """
 
     def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
@@ -343,6 +415,6 @@ class _Table:
     def add(self, cells: list[str]) -> None:
         for line in [cells] if self.started else [self.head, cells]:
             sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
-            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=True)]
+            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
             print("  ".join(aligned), flush=True)
         self.started = True

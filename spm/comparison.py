@@ -1,29 +1,32 @@
-"""The comparison: presets and pyramids in, one table of accuracy, vector length and seconds out."""
+"""The comparison: presets in, one table out of what the pyramid adds to each, in accuracy, length, time and memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from . import __version__
 from .datasets import load_digit_images, load_folder, make_layouts
-from .errors import SpmError, check_choice
-from .presets import PRESETS, make
-from .protocols import ON_ERROR, Split, measure, splits_of, usable
-
-PYRAMIDS: dict[str, tuple[int, ...]] = {
-    "no pyramid (1x1)": (1,),
-    "level 1 alone (2x2)": (2,),
-    "level 2 alone (4x4)": (4,),
-    "pyramid (1x1 + 2x2 + 4x4)": (1, 2, 4),
-}
-"""What is compared for every preset: the bag of words, each finer level by itself, and the whole pyramid."""
+from .errors import ImageError, SpmError, check_choice
+from .journal import Journal, key_of
+from .presets import PRESETS, expand, make
+from .protocols import ON_ERROR, measure, splits_of, usable
+from .pyramid import SpatialPyramid
 
 BUILT_IN: dict[str, Callable[[], Bunch]] = {"layouts": make_layouts, "digits": load_digit_images}
 """The sets that need no download."""
+
+DEFAULTS = ("lazebnik2006", "spp2014")
+"""The presets that stand for the two roads: visual words and a feature map."""
+
+PAPER_LEVELS = (1, 2, 4)
+"""The pyramid of Lazebnik 2006, for presets that have none of their own."""
 
 COLUMNS = {
     "data": "data",
@@ -31,37 +34,51 @@ COLUMNS = {
     "pyramid": "pyramid",
     "accuracy": "accuracy %",
     "values": "values",
+    "extract_rate": "extract /s",
+    "classify_rate": "classify /s",
     "train_seconds": "train s",
-    "test_seconds": "test s",
+    "peak_mb": "peak MB",
 }
+
+
+FIGURES = ("accuracy", "std", "values", "extract_rate", "classify_rate", "train_seconds", "test_seconds", "peak_mb")
+FIGURES += ("n_splits", "n_train", "n_test")
 
 
 def compare(
     folder: str | os.PathLike[str] | None = None,
     *,
-    presets: str | Sequence[str] = ("lazebnik2006",),
+    presets: str | Sequence[str] = DEFAULTS,
+    options: Mapping[str, Any] | None = None,
     cv: Any = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
     verbose: bool = False,
     random_state: int = 0,
+    journal: str | os.PathLike[str] | None = None,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> Bunch:
-    """Measure what the pyramid adds: every preset without it, with each level alone, and with the whole.
+    """Measure what the pyramid adds: every preset without it, and with it.
 
     Parameters
     ----------
     folder : path, optional
         One folder a class, as `load_folder` takes it. By default two sets that need no download, each with one fixed
         split: `make_layouts`, whose classes differ by place alone, and scikit-learn's digits as images.
-    presets : str or sequence of str, default=("lazebnik2006",)
-        Names of presets.
+    presets : str or sequence of str, default=("lazebnik2006", "spp2014")
+        Names of presets, or of groups of them: ``"all"``, ``"all-handcrafted"``.
+    options : mapping, optional
+        Options of the presets, such as ``{"model": "net.onnx", "n_words": 400}``; each goes to those presets that have
+        it. ``levels`` takes the place of each preset's own pyramid.
     cv : splitter or iterable of (train, test) index arrays, optional
         For a folder; by default as for `evaluate`.
     on_error, n_jobs, verbose
         As for `evaluate` and `PyramidVectorizer`.
     random_state : int, default=0
         Seeds the models.
+    journal : path, optional
+        A file that keeps every row as soon as it is there, and is deleted when the comparison is complete: called
+        again after it was stopped, with the same arguments, the comparison goes on from there.
     on_row : callable, optional
         Called with every row as soon as it is there.
 
@@ -69,37 +86,48 @@ def compare(
     -------
     Bunch
         ``rows``, a list of dicts with the keys ``data``, ``preset``, ``pyramid``, ``levels``, ``accuracy`` and ``std``
-        (mean per-class accuracy over the splits, in 0..1), ``values`` (length of a vector), ``train_seconds`` and
-        ``test_seconds`` (files to labels, mean of a split), ``n_splits``, ``n_train``, ``n_test``; and ``skipped``,
-        a list of (image, message).
+        (mean per-class accuracy over the splits, in 0..1), ``values`` (length of a vector), ``extract_rate`` and
+        ``classify_rate`` (test images a second, from images to vectors and from vectors to labels), ``train_seconds``
+        and ``test_seconds`` (mean of a split), ``peak_mb`` (the most memory that the process held meanwhile, in units
+        of 10^6 bytes), ``n_splits``, ``n_train``, ``n_test`` and ``error``: None, or why the row has no figures, such
+        as a package or a network that is missing; and ``skipped``, a list of (image, message).
 
     Raises
     ------
     SpmError
         For an unknown preset or option, `cv` without a folder, or a folder that is none of images.
+    ImageError
+        For an image that cannot be used, unless skipped.
+
+    Examples
+    --------
+    >>> import spm
+    >>> rows = spm.compare(presets="lazebnik2006", options={"n_words": 20}).rows  # doctest: +SKIP
+    >>> [row["pyramid"] for row in rows[:2]]  # doctest: +SKIP
+    ['no pyramid (1x1)', 'pyramid (1x1 + 2x2 + 4x4)']
     """
-    names = [presets] if isinstance(presets, str) else list(presets)
-    for name in names:
-        check_choice("preset", name, PRESETS)
+    names = expand(presets)
+    options = dict(options or {})
+    _check_options(names, options)
     check_choice("on_error", on_error, ON_ERROR)
     if folder is None and cv is not None:
         raise SpmError("cv is for a folder: the sets used without one have a fixed split")
-    if isinstance(cv, Iterator):
-        cv = list(cv)  # it is gone through more than once
+    shared = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
+    kept = Journal(journal)
     rows: list[dict[str, Any]] = []
     skipped: dict[str, str] = {}
-    options = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
-    for data, images, labels, given in _data_sets(folder):
-        for name in names:
-            model = make(name, **options)
-            used, bad = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-            skipped.update({error.source: error.reason for _, error in bad})
-            splits = splits_of(cv if given is None else given, labels, used)
-            for pyramid, levels in PYRAMIDS.items():
-                result = measure(make(name, levels=levels, **options), images, labels, splits)
-                rows.append({"data": data, "preset": name, "pyramid": pyramid, "levels": levels, **_figures(result)})
-                if on_row is not None:
-                    on_row(rows[-1])
+    for data in _data_sets(folder, cv):
+        for trial in (trial for name in names for trial in _trials(data, name, options, on_error, shared)):
+            figures = kept.get(trial.key)
+            if figures is None:
+                figures = trial.figures()
+                if figures["error"] is None:
+                    kept.add(trial.key, figures)
+            skipped.update(figures["skipped"])
+            rows.append({**trial.head, **{name: figures[name] for name in (*FIGURES, "error")}})
+            if on_row is not None:
+                on_row(rows[-1])
+    kept.close()
     return Bunch(rows=rows, skipped=list(skipped.items()))
 
 
@@ -114,22 +142,126 @@ def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
     return list(BUILT_IN) if folder is None else [os.path.basename(os.path.abspath(folder))]
 
 
-def _data_sets(folder: Any) -> Iterator[tuple[str, Any, np.ndarray, list[Split] | None]]:
-    """Yield each data set's name, images, labels and, if it has fixed ones, splits."""
+def pyramids_of(preset: str, levels: Any = None) -> dict[str, Any]:
+    """Return what is compared for a preset: its levels by what to call them; None where each part has its own.
+
+    Examples
+    --------
+    >>> pyramids_of("lazebnik2006")
+    {'no pyramid (1x1)': (1,), 'pyramid (1x1 + 2x2 + 4x4)': (1, 2, 4)}
+    """
+    own = _options_of(preset)["levels"].default if levels is None else levels
+    if own is None:
+        whole = "pyramid (each road's own)"
+    else:
+        grids = SpatialPyramid(levels=own).grids().tolist()
+        if grids == [[1, 1]]:  # a preset without a pyramid of its own
+            own, grids = PAPER_LEVELS, [(n, n) for n in PAPER_LEVELS]
+        whole = f"pyramid ({' + '.join(f'{rows}x{columns}' for rows, columns in grids)})"
+    return {"no pyramid (1x1)": (1,), whole: own}
+
+
+def _options_of(preset: str) -> Mapping[str, Any]:
+    return signature(PRESETS[preset]).parameters
+
+
+def _check_options(presets: Sequence[str], options: Mapping[str, Any]) -> None:
+    known = {name for preset in presets for name in _options_of(preset)} - {"n_jobs", "verbose", "random_state"}
+    for name in options:
+        if name not in known:
+            raise SpmError(f"none of the presets has an option {name!r}: they have {', '.join(sorted(known))}")
+
+
+@dataclass
+class _Data:
+    """A data set, its splits, and what each preset can use of it."""
+
+    name: str
+    images: Sequence[Any]
+    labels: np.ndarray
+    cv: Any
+    usable: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cv, Iterator):
+            self.cv = list(self.cv)  # it is gone through more than once
+        splits = splits_of(self.cv, self.labels, np.arange(len(self.labels)))  # wrong ones are refused before any work
+        paths = isinstance(self.images[0], str)
+        files = [(path, os.stat(path).st_mtime_ns) for path in self.images] if paths else None
+        self.key = key_of(self.name, files, self.labels, splits)
+
+
+def _data_sets(folder: Any, cv: Any) -> Iterator[_Data]:
     for name in data_names(folder):
         bunch = BUILT_IN[name]() if folder is None else load_folder(folder)
-        splits = [(bunch.train, bunch.test)] if folder is None else None
-        yield name, bunch.data, np.asarray(bunch.target_names)[bunch.target], splits
+        labels = np.asarray(bunch.target_names)[bunch.target]
+        yield _Data(name, bunch.data, labels, [(bunch.train, bunch.test)] if folder is None else cv)
+
+
+@dataclass
+class _Trial:
+    """One row to be measured: a preset and its options on a data set."""
+
+    data: _Data
+    preset: str
+    pyramid: str
+    options: dict[str, Any]
+    on_error: str
+    shared: dict[str, Any]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        levels = self.options.get("levels")
+        return {"data": self.data.name, "preset": self.preset, "pyramid": self.pyramid, "levels": levels}
+
+    @property
+    def key(self) -> str:
+        """A digest of all that the figures depend on."""
+        return key_of(__version__, self.data.key, self.preset, self.options, self.on_error, self.shared["random_state"])
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures, or why there are none; only an image that cannot be used stops the comparison."""
+        try:
+            model = make(self.preset, **self.options, **self.shared)
+            used, bad = self._usable(model)
+            result = measure(model, self.data.images, self.data.labels, self._splits(used))
+        except ImageError:
+            raise
+        except SpmError as error:
+            return {**dict.fromkeys(FIGURES), "skipped": [], "error": str(error)}
+        return {**_figures(result), "skipped": [(error.source, error.reason) for _, error in bad], "error": None}
+
+    def _usable(self, model: Any) -> Any:
+        known, shared = self.data.usable, self.shared
+        if self.preset not in known:
+            options = {"on_error": self.on_error, "n_jobs": shared["n_jobs"], "verbose": shared["verbose"]}
+            known[self.preset] = usable(self.data.images, model, **options)
+        return known[self.preset]
+
+    def _splits(self, used: np.ndarray) -> Any:
+        return splits_of(self.data.cv, self.data.labels, used)
+
+
+def _trials(
+    data: _Data, preset: str, options: Mapping[str, Any], on_error: str, shared: dict[str, Any]
+) -> Iterator[_Trial]:
+    """Yield a preset's rows to be: without a pyramid, and with it."""
+    own = {name: value for name, value in options.items() if name in _options_of(preset)}
+    for pyramid, levels in pyramids_of(preset, own.pop("levels", None)).items():
+        yield _Trial(data, preset, pyramid, own | ({} if levels is None else {"levels": levels}), on_error, shared)
 
 
 def _figures(result: Bunch) -> dict[str, Any]:
-    n_splits = len(result.accuracies)
+    n_splits, n_tested = len(result.accuracies), sum(result.n_test)
     return {
         "accuracy": result.accuracy,
         "std": result.std,
         "values": result.n_features,
+        "extract_rate": n_tested / result.extract_seconds if result.extract_seconds else None,
+        "classify_rate": n_tested / result.classify_seconds,
         "train_seconds": result.train_seconds / n_splits,
         "test_seconds": result.test_seconds / n_splits,
+        "peak_mb": None if result.peak_bytes is None else result.peak_bytes / 1e6,
         "n_splits": n_splits,
         "n_train": result.n_train[0],
         "n_test": result.n_test[0],
@@ -137,14 +269,21 @@ def _figures(result: Bunch) -> dict[str, Any]:
 
 
 def row_cells(row: dict[str, Any]) -> list[str]:
-    """Return a row of `compare` as text, one cell for each of `COLUMNS`.
+    """Return a row of `compare` as text, one cell for each of `COLUMNS`; without figures, the reason is the fourth.
 
     Examples
     --------
     >>> row_cells({"data": "digits", "preset": "lazebnik2006", "pyramid": "no pyramid (1x1)", "accuracy": 0.5,
-    ...            "std": 0.01, "values": 200, "train_seconds": 1.0, "test_seconds": 2.0, "n_splits": 10})
-    ['digits', 'lazebnik2006', 'no pyramid (1x1)', '50.0 ± 1.0', '200', '1.0', '2.0']
+    ...            "std": 0.01, "values": 200, "extract_rate": 410.2, "classify_rate": 51234.5, "train_seconds": 1.0,
+    ...            "peak_mb": None, "n_splits": 10, "error": None})
+    ['digits', 'lazebnik2006', 'no pyramid (1x1)', '50.0 ± 1.0', '200', '410', '51000', '1.0', '-']
     """
+    texts = [row["data"], row["preset"], row["pyramid"]]
+    if row["error"] is not None:
+        return [*texts, row["error"]]
     accuracy = f"{100 * row['accuracy']:.1f}" + (f" ± {100 * row['std']:.1f}" if row["n_splits"] > 1 else "")
-    times = [f"{row[key]:.1f}" for key in ("train_seconds", "test_seconds")]
-    return [row["data"], row["preset"], row["pyramid"], accuracy, str(row["values"]), *times]
+    rates = [None if row[name] is None else float(f"{row[name]:.2g}") for name in ("extract_rate", "classify_rate")]
+    figures = zip(
+        [row["values"], *rates, row["train_seconds"], row["peak_mb"]], ["d", ".0f", ".0f", ".1f", ".0f"], strict=True
+    )
+    return [*texts, accuracy, *("-" if value is None else format(value, how) for value, how in figures)]

@@ -207,6 +207,31 @@ def hybrid(
 
 PRESETS: dict[str, Callable[..., Pipeline]] = {"lazebnik2006": lazebnik2006, "spp2014": spp2014, "hybrid": hybrid}
 
+GROUPS: dict[str, Callable[[], list[str]]] = {
+    "all": lambda: list(PRESETS),
+    "all-handcrafted": lambda: [name for name in PRESETS if name not in ("spp2014", "hybrid")],
+}
+
+
+def expand(names: str | Sequence[str]) -> list[str]:
+    """Return the names of presets with those of groups written out, each preset once.
+
+    Raises
+    ------
+    SpmError
+        For an unknown name; the message lists the presets and groups.
+
+    Examples
+    --------
+    >>> expand(["hybrid", "all"])[:2]
+    ['hybrid', 'lazebnik2006']
+    """
+    found: list[str] = []
+    for name in [names] if isinstance(names, str) else names:
+        check_choice("preset", name, (*PRESETS, *GROUPS))
+        found += GROUPS[name]() if name in GROUPS else [name]
+    return list(dict.fromkeys(found))
+
 
 def make(name: str, **options: Any) -> Pipeline:
     """Return the preset of that name.

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
 
+from ._memory import peak_memory
 from ._parallel import in_order
 from .errors import ImageError, SpmError, check_choice
 from .images import check_images, read_image
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip")
 PAPER_N_TRAIN = 100
+BLOCK_BYTES = 2**28  # of vectors that are classified at once
+LEAST_BLOCK = 64  # images
 
 Split = tuple[np.ndarray, np.ndarray]  # positions of the images to train on and to test
 
@@ -76,11 +79,36 @@ def predict(
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
     if not len(used):
         return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
-    vectors: Any = [images[i] for i in used]
-    if len(getattr(model, "steps", ())) > 1:  # made once, for the labels and the probabilities
-        vectors, model = model[:-1].transform(vectors), model[-1]
-    probabilities = model.predict_proba(vectors) if hasattr(model, "predict_proba") else None
-    return Bunch(labels=model.predict(vectors), used=used, skipped=skipped, probabilities=probabilities)
+    found = _classify(model, [images[i] for i in used])
+    return Bunch(labels=found.labels, used=used, skipped=skipped, probabilities=found.probabilities)
+
+
+def _classify(model: Any, images: Sequence[Any]) -> Bunch:
+    """Return the labels and probabilities of images, and the seconds that making vectors and classifying them took.
+
+    Vectors are made once for both, and in blocks, so that long ones do not fill the memory.
+    """
+    steps = len(getattr(model, "steps", ())) > 1
+    classifier = model[-1] if steps else model
+    size = max(BLOCK_BYTES // (4 * (_vector_length(model) or 1)), LEAST_BLOCK) if steps else len(images)
+    labels, probabilities = [], []
+    seconds = np.zeros(2)
+    for start in range(0, len(images), size):
+        begin = time.perf_counter()
+        vectors = images[start : start + size]
+        if steps:
+            vectors = model[:-1].transform(vectors)
+        middle = time.perf_counter()
+        labels.append(classifier.predict(vectors))
+        seconds += middle - begin, time.perf_counter() - middle
+        if hasattr(classifier, "predict_proba"):
+            probabilities.append(classifier.predict_proba(vectors))
+    return Bunch(
+        labels=np.concatenate(labels),
+        probabilities=np.concatenate(probabilities) if probabilities else None,
+        extract_seconds=seconds[0],
+        classify_seconds=seconds[1],
+    )
 
 
 def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
@@ -131,7 +159,9 @@ def evaluate(
         ``accuracies`` (n_splits,); ``overall`` (n_splits,), the share of all test images that are right;
         ``confusion`` (n_classes, n_classes), counts over all splits, a row a true class; ``classes``;
         ``n_train`` and ``n_test`` of each split; ``n_features``, the length of a vector, or None;
-        ``train_seconds`` and ``test_seconds`` over all splits; ``predictions``, a list of (test positions, labels);
+        ``train_seconds`` and ``test_seconds`` over all splits, and of the latter ``extract_seconds``, from images to
+        vectors, and ``classify_seconds``, from vectors to labels, if the model is a Pipeline; ``peak_bytes``, the most
+        memory that the process held meanwhile, or None; ``predictions``, a list of (test positions, labels);
         ``skipped``, a list of (position, ImageError).
 
     Raises
@@ -152,7 +182,8 @@ def evaluate(
 def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[Split]) -> Bunch:
     """Return what `evaluate` returns, but for ``skipped``, over given splits of images that can all be used."""
     classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
-    results = [_run_split(model, images, labels, train, test, classes) for train, test in splits]
+    with peak_memory() as peak:
+        results = [_run_split(model, images, labels, train, test, classes) for train, test in splits]
     accuracies = np.array([result.accuracy for result in results])
     return Bunch(
         accuracy=float(accuracies.mean()),
@@ -165,7 +196,10 @@ def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[
         n_test=[len(test) for _, test in splits],
         n_features=results[-1].n_features,
         train_seconds=sum(result.train_seconds for result in results),
-        test_seconds=sum(result.test_seconds for result in results),
+        test_seconds=sum(result.extract_seconds + result.classify_seconds for result in results),
+        extract_seconds=sum(result.extract_seconds for result in results),
+        classify_seconds=sum(result.classify_seconds for result in results),
+        peak_bytes=peak.value,
         predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
     )
 
@@ -223,10 +257,9 @@ def _run_split(
 ) -> Bunch:
     start = time.perf_counter()
     fitted = clone(model).fit([images[i] for i in train], labels[train])
-    middle = time.perf_counter()
-    predicted = fitted.predict([images[i] for i in test])
-    seconds = time.perf_counter() - middle
-    confusion = confusion_matrix(labels[test], predicted, labels=classes)
+    seconds = time.perf_counter() - start
+    found = _classify(fitted, [images[i] for i in test])
+    confusion = confusion_matrix(labels[test], found.labels, labels=classes)
     counts = confusion.sum(axis=1)
     right = confusion.diagonal()
     accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
@@ -235,10 +268,11 @@ def _run_split(
         accuracy=accuracy,
         overall=right.sum() / counts.sum(),
         confusion=confusion,
-        labels=predicted,
+        labels=found.labels,
         n_features=_vector_length(fitted),
-        train_seconds=middle - start,
-        test_seconds=seconds,
+        train_seconds=seconds,
+        extract_seconds=found.extract_seconds,
+        classify_seconds=found.classify_seconds,
     )
 
 

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses and how it stops, in this process and as its users run it."""
 
+import csv
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -71,6 +73,13 @@ def run(capsys):
 
 def command(*arguments):
     return [sys.executable, "-m", "spm", *map(str, arguments)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep the journals of comparisons out of the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
 
 
 SMALL = ("--set", "n_words=6", "--jobs", 1)
@@ -298,9 +307,7 @@ def test_evaluate_refuses_splits_that_cannot_be(run, folder):
 
 @pytest.fixture
 def small_presets(monkeypatch):
-    def small(**options):
-        return presets.lazebnik2006(n_words=8, **options)
-
+    small = partial(presets.lazebnik2006, n_words=8)
     monkeypatch.setitem(presets.PRESETS, "small", small)
     monkeypatch.setitem(presets.PRESETS, "a_small_one_with_a_long_name", small)
 
@@ -318,12 +325,13 @@ def test_compare_prints_an_aligned_table(run, folder, small_presets):
     options = ("--n-train", 3, "--splits", 2, "--jobs", 1)
     status, out, err = run("compare", folder, "--presets", "small, a_small_one_with_a_long_name", *options)
     lines = out.splitlines()
-    assert (status, err) == (0, "") and len(lines) == 1 + 2 * 4
+    assert (status, err) == (0, "") and len(lines) == 1 + 2 * 2
     assert_aligned(lines, n_texts=3)
-    assert lines[0].split() == ["data", "preset", "pyramid", "accuracy", "%", "values", "train", "s", "test", "s"]
+    head = "data preset pyramid accuracy % values extract /s classify /s train s peak MB"
+    assert lines[0].split() == head.split()
     assert lines[1].startswith("photos  small                         no pyramid (1x1) ")
-    assert lines[8].startswith("photos  a_small_one_with_a_long_name  pyramid (1x1 + 2x2 + 4x4) ")
-    assert "100.0 ± 0.0     168  " in lines[8]
+    assert lines[4].startswith("photos  a_small_one_with_a_long_name  pyramid (1x1 + 2x2 + 4x4) ")
+    assert "100.0 ± 0.0     168  " in lines[4]
 
 
 def test_compare_prints_json_and_nothing_else(run, folder, small_presets):
@@ -332,10 +340,68 @@ def test_compare_prints_json_and_nothing_else(run, folder, small_presets):
     )
     document = json.loads(out)
     assert (status, err) == (0, "") and document["seed"] == 0 and document["skipped"] == {}
-    assert [row["levels"] for row in document["rows"]] == [[1], [2], [4], [1, 2, 4]]
+    assert [row["levels"] for row in document["rows"]] == [[1], [1, 2, 4]]
     assert {(row["data"], row["preset"], row["n_splits"], row["n_train"]) for row in document["rows"]} == {
         ("photos", "small", 1, 6)
     }
+
+
+def test_compare_prints_csv_and_nothing_else(run, folder, small_presets):
+    options = ("--presets", "small", "--n-train", 3, "--splits", 1, "--set", "n_words=5")
+    status, out, err = run("compare", folder, *options, "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (status, err) == (0, "") and [row["values"] for row in rows] == ["5", "105"]
+    assert float(rows[1]["accuracy"]) == 1.0 and rows[1]["levels"] == "(1, 2, 4)"
+    status, out, err = run("compare", folder, *options, "--csv", "--json")
+    assert (status, out) == (1, "") and "one of --json and --csv" in err
+
+
+def test_compare_goes_on_where_it_was_stopped(run, folder, small_presets, monkeypatch):
+    from spm import comparison
+
+    real, measured = comparison.measure, []
+
+    def stopped_once(*arguments):
+        measured.append(1)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(comparison, "measure", stopped_once)
+    arguments = ("compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1)
+    assert run(*arguments)[0] == 130
+    status, out, err = run(*arguments)
+    assert status == 0 and len(out.splitlines()) == 3 and len(measured) == 3 and "--fresh starts anew" in err
+    measured[:] = [1]
+    assert run(*arguments)[0] == 130
+    measured[:] = [1, 1]
+    status, out, err = run(*arguments, "--fresh")
+    assert (status, err) == (0, "") and len(measured) == 4
+
+
+def test_compare_says_what_a_row_lacks(run, folder, small_presets):
+    options = ("--n-train", 3, "--splits", 1, "--set", "model=none.onnx")
+    status, out, err = run("compare", folder, "--presets", "small,spp2014", *options)
+    lines = out.splitlines()
+    assert (status, err) == (0, "") and len(lines) == 5 and "none.onnx: the network cannot be read" in lines[3]
+    status, out, err = run("compare", folder, "--presets", "spp2014", *options)
+    assert status == 1 and "no row could be measured" in err
+
+
+def test_layers_of_a_network(run, tmp_path):
+    pytest.importorskip("onnx")
+    from importlib.resources import files
+
+    network = tmp_path / "net.onnx"
+    network.write_bytes(files("spm.data").joinpath("texture_net.onnx").read_bytes())
+    status, out, err = run("layers", network)
+    lines = out.splitlines()
+    assert (status, err) == (0, "") and lines[0].split()[:4] == ["name", "operator", "channels", "stride"]
+    assert len({len(line) for line in lines}) == 1 and " x " in lines[-1]
+    listed = json.loads(run("layers", network, "--json")[1])["layers"]
+    assert [layer["name"] for layer in listed] == [line.split()[0] for line in lines[1:]]
+    status, out, err = run("layers", tmp_path / "none.onnx")
+    assert (status, out) == (1, "") and "none.onnx" in err
 
 
 def test_compare_without_a_folder(run, small_presets, monkeypatch):
@@ -343,7 +409,7 @@ def test_compare_without_a_folder(run, small_presets, monkeypatch):
 
     monkeypatch.setattr(comparison, "BUILT_IN", {"layouts": lambda: datasets.make_layouts(6, size=48, n_classes=2)})
     status, out, err = run("compare", "--presets", "small")
-    assert (status, err) == (0, "") and [line.split()[0] for line in out.splitlines()] == ["data", *["layouts"] * 4]
+    assert (status, err) == (0, "") and [line.split()[0] for line in out.splitlines()] == ["data", *["layouts"] * 2]
     for option in (("--splits", 2), ("--n-train", 2), ("--train-list", "list.txt")):
         status, out, err = run("compare", "--presets", "small", *option)
         assert (status, out) == (1, "") and "are for a FOLDER" in err
@@ -434,14 +500,13 @@ def seen(line):
 @pytest.mark.skipif(os.name != "posix", reason="needs a terminal of this kind")
 def test_progress_does_not_mix_with_the_table(folder):
     code = """
-import sys
+import functools, sys
 import spm._parallel, spm.cli, spm.codebooks, spm.comparison, spm.presets
 from tqdm import tqdm
 def at_once(label, *, total, unit, verbose):
     return tqdm(desc=label, total=total, unit=unit, disable=not verbose, delay=0, mininterval=0, leave=False)
 spm._parallel.progress_bar = spm.codebooks.progress_bar = at_once
-spm.presets.PRESETS["small"] = lambda **options: spm.presets.lazebnik2006(n_words=8, **options)
-spm.comparison.PYRAMIDS = {"no pyramid (1x1)": (1,), "pyramid (1x1 + 2x2)": (1, 2)}
+spm.presets.PRESETS["small"] = functools.partial(spm.presets.lazebnik2006, n_words=8)
 sys.exit(spm.cli.main(sys.argv[1:]))
 """
     written, lines = terminal(["compare", folder, "--presets", "small", "--splits", "1", "--jobs", "1"], code)

@@ -1,5 +1,6 @@
 """The comparison: one row for every data set, preset and pyramid, in order and as soon as it is there."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 from PIL import Image
 
 from spm import PerClassShuffleSplit, SpmError, compare, comparison, presets
-from spm.comparison import COLUMNS, PYRAMIDS, data_names, row_cells
+from spm.comparison import COLUMNS, data_names, pyramids_of, row_cells
 from spm.datasets import make_layouts
+from spm.errors import MissingDependencyError
+from spm.journal import Journal
 
-KEYS = ["data", "preset", "pyramid", "levels", "accuracy", "std", "values", "train_seconds", "test_seconds"]
-KEYS += ["n_splits", "n_train", "n_test"]
+KEYS = ["data", "preset", "pyramid", "levels", "accuracy", "std", "values", "extract_rate", "classify_rate"]
+KEYS += ["train_seconds", "test_seconds", "peak_mb", "n_splits", "n_train", "n_test", "error"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,22 +34,53 @@ def folder(tmp_path_factory):
     return folder
 
 
+def one_split(n_splits=1):
+    return PerClassShuffleSplit(n_train=3, n_splits=n_splits)
+
+
 def test_one_row_for_every_preset_and_pyramid(folder):
     told = []
-    result = compare(
-        folder, presets=("small", "smaller"), cv=PerClassShuffleSplit(n_train=3, n_splits=2), on_row=told.append
-    )
-    assert [(row["preset"], row["pyramid"]) for row in result.rows] == [
-        (name, pyramid) for name in ("small", "smaller") for pyramid in PYRAMIDS
+    result = compare(folder, presets=("small", "smaller"), cv=one_split(2), on_row=told.append)
+    assert [(row["preset"], row["levels"]) for row in result.rows] == [
+        (name, levels) for name in ("small", "smaller") for levels in ((1,), (1, 2, 4))
     ]
     assert all(list(row) == KEYS for row in result.rows)
-    assert [row["values"] for row in result.rows] == [words * cells for words in (8, 4) for cells in (1, 4, 16, 21)]
-    assert [row["levels"] for row in result.rows[:4]] == [(1,), (2,), (4,), (1, 2, 4)]
+    assert [row["values"] for row in result.rows] == [words * cells for words in (8, 4) for cells in (1, 21)]
     for row in result.rows:
         assert (row["data"], row["n_splits"], row["n_train"], row["n_test"]) == ("scenes", 2, 6, 4)
-        assert 0 <= row["accuracy"] <= 1 and row["train_seconds"] > 0 and row["test_seconds"] > 0
+        assert 0 <= row["accuracy"] <= 1 and row["train_seconds"] > 0 and row["error"] is None
+        seconds = 8 / row["extract_rate"] + 8 / row["classify_rate"]  # of both splits
+        assert seconds == pytest.approx(2 * row["test_seconds"])
+        assert row["peak_mb"] is None or 50 < row["peak_mb"] < 1e6
     assert told == result.rows and told[0] is result.rows[0]
     assert result.skipped == []
+
+
+def test_both_roads_by_default(folder, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    rows = compare(folder, cv=one_split(), options={"n_words": 4}).rows
+    assert [(row["preset"], row["values"]) for row in rows] == [
+        ("lazebnik2006", 4),
+        ("lazebnik2006", 84),
+        ("spp2014", 64),
+        ("spp2014", 3200),
+    ]
+
+
+def test_the_pyramids_are_the_presets_own(folder):
+    assert list(pyramids_of("spp2014").values()) == [(1,), (1, 2, 3, 6)]
+    assert pyramids_of("hybrid") == {"no pyramid (1x1)": (1,), "pyramid (each road's own)": None}
+    assert list(pyramids_of("small", levels=[1, (3, 1)])) == ["no pyramid (1x1)", "pyramid (1x1 + 3x1)"]
+    assert list(pyramids_of("small", levels=(1,)).values()) == [(1,), (1, 2, 4)]
+    with pytest.raises(SpmError, match="levels must be a sequence"):
+        compare(folder, presets="small", options={"levels": 4})
+
+
+def test_options_go_to_the_presets_that_have_them(folder):
+    rows = compare(folder, presets="small", cv=one_split(), options={"n_words": 5, "levels": (2, 3)}).rows
+    assert [(row["levels"], row["values"]) for row in rows] == [((1,), 5), ((2, 3), 65)]
+    with pytest.raises(SpmError, match=r"none of the presets has an option 'words': they have C, levels.*n_words"):
+        compare(folder, presets="small", options={"words": 5})
 
 
 def test_rows_are_told_as_soon_as_they_are_there(folder):
@@ -60,26 +94,91 @@ def test_rows_are_told_as_soon_as_they_are_there(folder):
         raise Enough
 
     with pytest.raises(Enough):
-        compare(folder, presets=("small",), cv=PerClassShuffleSplit(n_train=3, n_splits=1), on_row=stop)
+        compare(folder, presets=("small",), cv=one_split(), on_row=stop)
     assert len(told) == 1
 
 
-def test_the_same_seed_gives_the_same_accuracies(folder, monkeypatch):
-    monkeypatch.setattr(comparison, "PYRAMIDS", {"one cell": (1,), "two": (1, 2)})
+def test_a_comparison_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
+    measured = []
+    real = comparison.measure
 
+    def watched(model, *arguments):
+        measured.append(len(model[0].encoder.get_params()))
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        return real(model, *arguments)
+
+    monkeypatch.setattr(comparison, "measure", watched)
+    journal = tmp_path / "new" / "rows.jsonl"
+    options = {"presets": ("small", "smaller"), "cv": one_split(), "journal": journal}
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        compare(folder, **options, on_row=told.append)
+    assert len(told) == 3
+    with open(journal, "a") as file:
+        file.write('{"key": "abc", "row"')  # killed while writing
+    rows = compare(folder, **options).rows
+    assert len(measured) == 5 and rows[:3] == told and len(rows) == 4
+    assert rows[1]["levels"] == (1, 2, 4)
+    assert not journal.exists()  # complete, so the next comparison starts anew
+    compare(folder, **options)
+    assert len(measured) == 9
+
+
+def test_rows_of_other_data_or_options_are_not_taken(folder, tmp_path):
+    journal = tmp_path / "rows.jsonl"
+
+    def keys(**options):
+        kept = []
+        real, Journal.close = Journal.close, lambda self: kept.extend(self._rows) or None
+        try:
+            compare(folder, **({"presets": "smaller", "cv": one_split(), "journal": journal} | options))
+        finally:
+            Journal.close = real
+        found = {json.loads(line)["key"] for line in journal.read_text().split("\n") if line}
+        journal.unlink()
+        return found
+
+    first = keys()
+    assert len(first) == 2 and keys() == first and keys(n_jobs=2) == first
+    others = [keys(random_state=1), keys(presets="small"), keys(options={"C": 2.0}), keys(cv=one_split(2))]
+    assert not any(first & other for other in others)
+
+
+def test_a_journal_that_cannot_be_written_does_not_stop_the_work(folder, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    rows = compare(folder, presets="smaller", cv=one_split(), journal=tmp_path / "file" / "rows.jsonl").rows
+    assert len(rows) == 2 and sum("rows are not kept" in record.message for record in caplog.records) == 1
+
+
+def test_a_row_without_its_package_or_network_says_so(folder, tmp_path, monkeypatch):
+    def broken(*, levels=(1, 2, 4), **options):
+        raise MissingDependencyError("onnxruntime is missing: pip install it")
+
+    monkeypatch.setitem(presets.PRESETS, "broken", broken)
+    journal = tmp_path / "rows.jsonl"
+    rows = compare(folder, presets=("broken", "smaller"), cv=one_split(), journal=journal).rows
+    assert [row["error"] for row in rows] == ["onnxruntime is missing: pip install it"] * 2 + [None] * 2
+    assert all(list(row) == KEYS for row in rows)
+    assert rows[0]["accuracy"] is None and rows[2]["accuracy"] is not None
+    assert row_cells(rows[0])[1:] == ["broken", "no pyramid (1x1)", "onnxruntime is missing: pip install it"]
+    rows = compare(folder, presets="spp2014", options={"model": "none.onnx"}, cv=one_split()).rows
+    assert all("none.onnx" in row["error"] for row in rows)
+
+
+def test_the_same_seed_gives_the_same_accuracies(folder):
     def accuracies(**options):
-        rows = compare(folder, presets="smaller", cv=PerClassShuffleSplit(n_train=3, n_splits=2), **options).rows
+        rows = compare(folder, presets="smaller", cv=one_split(2), **options).rows
         return [row["accuracy"] for row in rows]
 
     assert accuracies() == accuracies(n_jobs=2)
 
 
-def test_splits_may_be_an_iterator_and_default_to_the_protocols(folder, monkeypatch):
+def test_splits_may_be_an_iterator_and_default_to_the_protocols(folder):
     rows = compare(folder, presets=("smaller",), cv=iter([([0, 1, 5, 6], [2, 7])])).rows
-    assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(1, 4, 2)] * 4
-    monkeypatch.setattr(comparison, "PYRAMIDS", {"one cell": (1,)})
+    assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(1, 4, 2)] * 2
     rows = compare(folder, presets=("smaller",)).rows
-    assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(10, 4, 6)]
+    assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(10, 4, 6)] * 2
 
 
 def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog):
@@ -87,7 +186,7 @@ def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes())
     (tmp_path / "a" / "bad.png").write_text("no image")
-    options = {"presets": ("small", "smaller"), "cv": PerClassShuffleSplit(n_train=3, n_splits=1)}
+    options = {"presets": ("small", "smaller"), "cv": one_split()}
     with pytest.raises(SpmError, match=r"bad\.png"):
         compare(tmp_path, **options)
     result = compare(tmp_path, **options, on_error="skip")
@@ -102,10 +201,9 @@ def test_without_a_folder_two_sets_with_fixed_splits_are_used(monkeypatch):
     scenes = partial(make_layouts, 10, size=96, n_classes=4)
     monkeypatch.setattr(comparison, "BUILT_IN", {"layouts": scenes, "more": partial(scenes, random_state=1)})
     rows = compare(presets=("small",)).rows
-    assert [row["data"] for row in rows] == ["layouts"] * 4 + ["more"] * 4
+    assert [row["data"] for row in rows] == ["layouts"] * 2 + ["more"] * 2
     assert {(row["n_splits"], row["n_train"], row["n_test"]) for row in rows} == {(1, 20, 20)}
-    accuracy = {row["pyramid"]: row["accuracy"] for row in rows[:4]}
-    assert accuracy["pyramid (1x1 + 2x2 + 4x4)"] > accuracy["no pyramid (1x1)"] + 0.2  # what the pyramid is for
+    assert rows[1]["accuracy"] > rows[0]["accuracy"] + 0.2  # what the pyramid is for
 
 
 def test_wrong_arguments_are_refused_before_any_work(tmp_path):
@@ -126,9 +224,16 @@ def test_wrong_splits_of_a_folder_are_refused(folder):
         compare(folder, presets="small", cv=3)
 
 
+def test_groups_of_presets():
+    assert presets.expand("all-handcrafted")[0] == "lazebnik2006"
+    assert not {"spp2014", "hybrid"} & set(presets.expand("all-handcrafted"))
+    assert presets.expand(["hybrid", "all", "hybrid"]) == ["hybrid", *(n for n in presets.PRESETS if n != "hybrid")]
+
+
 def test_rows_as_text():
     row = {"data": "d", "preset": "p", "pyramid": "1x1", "accuracy": 2 / 3, "std": 0.0123, "values": np.int64(84)}
-    row |= {"train_seconds": 1.25, "test_seconds": 0.04, "n_splits": 1}
-    assert row_cells(row) == ["d", "p", "1x1", "66.7", "84", "1.2", "0.0"]
+    row |= {"extract_rate": 123.4, "classify_rate": 98765.4, "train_seconds": 1.25, "peak_mb": 301.2, "n_splits": 1}
+    row |= {"error": None}
+    assert row_cells(row) == ["d", "p", "1x1", "66.7", "84", "120", "99000", "1.2", "301"]
     assert row_cells(row | {"n_splits": 2})[3] == "66.7 ± 1.2"
     assert len(row_cells(row)) == len(COLUMNS)
