@@ -24,7 +24,7 @@ from .norms import check_norm, normalise
 from .pyramid import POOLS, SpatialPyramid
 from .sift import DenseSIFT
 
-BATCH = 8  # images in one task
+MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
 
 PARTS = {  # what each nested part must be able to do, and one that can
@@ -279,9 +279,28 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._pooled(image, boxes)
 
+    def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
+        """Return what `transform` and `transform_regions` average: a vector for each view by itself.
+
+        Parameters
+        ----------
+        image : path or array
+        boxes : array-like of shape (n_boxes, 4), optional
+            As for `transform_regions`; by default the whole image.
+
+        Returns
+        -------
+        ndarray of shape (n_views, n_boxes or 1, n_features_out_), float32
+            Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
+        """
+        check_is_fitted(self)
+        return np.stack([self._vectors_of([view], boxes) for view in self._views(image)])
+
     def _pooled(self, image: Any, boxes: Any) -> np.ndarray:
         """Return the vectors of the image's regions, shape (n_regions, n_features_out_)."""
-        views = self._views(image)
+        return self._vectors_of(self._views(image), boxes)
+
+    def _vectors_of(self, views: Views, boxes: Any) -> np.ndarray:
         layers = []
         for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
             pooled = [self._pool_layer(view[layer], reducer, encoder, boxes) for view in views]
@@ -300,9 +319,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         return pooled if encoder is None else encoder.finish(pooled)
 
     def _in_order(self, function: Any, images: Sequence[Any], label: str) -> Iterator[Any]:
-        return in_order(
-            function, images, n_jobs=self.n_jobs, batch=BATCH, label=label, total=len(images), verbose=self.verbose
-        )
+        batch = min(max(len(images) // TASKS, 1), MOST_PER_TASK)  # few images may be slow ones: no worker waits long
+        options = {"n_jobs": self.n_jobs, "verbose": self.verbose}
+        return in_order(function, images, batch=batch, label=label, total=len(images), **options)
 
     @property
     def encoder_(self) -> Any:
