@@ -55,6 +55,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         By default ``SpatialPyramid()``.
     reduce : transformer, optional
         Fitted on the sampled descriptors and applied before the encoder, such as ``PCA(64)``.
+    append_xy : bool, default=False
+        Whether each descriptor is given its place, after `reduce`: x / width - 1/2 and y / height - 1/2 of its centre.
+        With an encoder it stands for a pyramid, or goes beside one (Sanchez 2012, section 3; VLFeat's "xy").
     norm : {"l1", "l2", "power"}, a tuple of these, or None, default="l1"
         Applied in order. l1 divides by the sum of absolute values over the number of levels.
     norm_over : {"vector", "cell"}, default="vector"
@@ -64,6 +67,8 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     sample_per_image : int, optional
         Descriptors, at most, from one image. By default as many as it takes to reach `sample_size` with all images,
         and 200 at least, so that of many images only some are opened.
+    dtype : {"float32", "float16"}, default="float32"
+        Of the vectors that `transform` returns; float16 holds long ones, such as Fisher vectors, in half the memory.
     memory : joblib.Memory or path, optional
         Where to keep local features between fits. An entry is found again by the file's bytes, the extractor's
         options (its ``fingerprint()``, if it has one) and the versions of spm and OpenCV, never by the file's name.
@@ -104,10 +109,12 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         encoder: Any = None,
         pyramid: SpatialPyramid | None = None,
         reduce: Any = None,
+        append_xy: bool = False,
         norm: str | Sequence[str] | None = "l1",
         norm_over: str = "vector",
         sample_size: int = 50_000,
         sample_per_image: int | None = None,
+        dtype: str = "float32",
         memory: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -117,10 +124,12 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         self.encoder = encoder
         self.pyramid = pyramid
         self.reduce = reduce
+        self.append_xy = append_xy
         self.norm = norm
         self.norm_over = norm_over
         self.sample_size = sample_size
         self.sample_per_image = sample_per_image
+        self.dtype = dtype
         self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -146,12 +155,11 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         self.features_ = self._extractor()
         self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
-        layers = self._sample(X, random)  # one array of descriptors a layer
+        layers = self._sample(X, random)  # the descriptors of each layer, and their places
         self.reducers_, self.encoders_, self.widths_ = [], [], []
-        for values in layers:
+        for values, places in layers:
             reducer = self._fit_part(self.reduce, values, random, n_jobs=self.n_jobs)
-            if reducer is not None:
-                values = reducer.transform(values)
+            values = self._described(values, places, reducer)
             self.reducers_.append(reducer)
             encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
             self.encoders_.append(encoder)
@@ -171,6 +179,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     def _check_options(self) -> None:
         check_norm(self.norm)
         check_choice("norm_over", self.norm_over, ("vector", "cell"))
+        check_choice("dtype", self.dtype, ("float32", "float16"))
         check_number("sample_size", self.sample_size, least=1, integer=True)
         if self.sample_per_image is not None:
             check_number("sample_per_image", self.sample_per_image, least=1, integer=True)
@@ -198,8 +207,13 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         with single_threaded():  # the number of threads can change the last bits
             return fitted.fit(values)
 
-    def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[np.ndarray]:
-        """Return descriptors of randomly chosen images, one array a layer, in the order of the images."""
+    def _described(self, values: np.ndarray, places: np.ndarray, reducer: Any) -> np.ndarray:
+        """Return descriptors as the encoder takes them: reduced, and with their places."""
+        values = values if reducer is None else reducer.transform(values)
+        return np.hstack([values, places]) if self.append_xy else values
+
+    def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return each layer's descriptors of randomly chosen images, and their places, in the order of the images."""
         learns = self.encoder is not None or self.reduce is not None
         per_image = self.sample_per_image or max(LEAST_PER_IMAGE, -(-self.sample_size // len(X)))
         n_images = min(len(X), -(-self.sample_size // per_image)) if learns else 1
@@ -207,18 +221,20 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         tasks = [(X[i], int(seed)) for i, seed in zip(chosen, random.randint(2**31 - 1, size=n_images), strict=True)]
         draw = partial(self._draw, count=min(per_image, self.sample_size))
         drawn = list(self._in_order(draw, tasks, "sampling"))
-        layers = [np.concatenate(values) for values in zip(*drawn, strict=True)]
-        order = random.permutation(max(len(values) for values in layers))
-        return [values[np.sort(order[order < len(values)][: self.sample_size])] for values in layers]
+        layers = [[np.concatenate(arrays) for arrays in zip(*layer, strict=True)] for layer in zip(*drawn, strict=True)]
+        order = random.permutation(max(len(values) for values, _ in layers))
+        rows = [np.sort(order[order < len(values)][: self.sample_size]) for values, _ in layers]
+        return [(values[kept], places[kept]) for (values, places), kept in zip(layers, rows, strict=True)]
 
-    def _draw(self, task: tuple[Any, int], count: int) -> list[np.ndarray]:
-        """Return at most `count` random descriptors of each layer of one image."""
+    def _draw(self, task: tuple[Any, int], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return at most `count` random descriptors of each layer of one image, and their places."""
         image, seed = task
         random = np.random.RandomState(seed)
         drawn = []
         for layer in zip(*self._views(image), strict=True):  # the layer's views
             values = np.concatenate([local.values for local in layer])
-            drawn.append(values[np.sort(random.permutation(len(values))[:count])])
+            kept = np.sort(random.permutation(len(values))[:count])
+            drawn.append((values[kept], np.concatenate([_places(local) for local in layer])[kept]))
         return drawn
 
     def _views(self, image: Any) -> Views:
@@ -240,7 +256,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, n_features_out_), float32
+        ndarray of shape (n, n_features_out_), of type `dtype`
 
         Raises
         ------
@@ -249,7 +265,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_images(X)
-        vectors = np.empty((len(X), self.n_features_out_), dtype=np.float32)
+        vectors = np.empty((len(X), self.n_features_out_), dtype=self.dtype)
         for i, vector in enumerate(self._in_order(self._vector, X, "vectors")):
             vectors[i] = vector
         return vectors
@@ -313,7 +329,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         return joined * self.value_weights_
 
     def _pool_layer(self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any) -> np.ndarray:
-        values = local.values if reducer is None else reducer.transform(local.values)
+        values = self._described(local.values, _places(local), reducer)
         codes = Codes.plain(values) if encoder is None else encoder.encode(values)
         pooled = self.pyramid_.pool(local, boxes, codes=codes)
         return pooled if encoder is None else encoder.finish(pooled)
@@ -353,6 +369,12 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.no_validation = True
         return tags
+
+
+def _places(local: LocalFeatures) -> np.ndarray:
+    """Return where the features' centres lie between the image's borders, -1/2 to 1/2: shape (N, 2), float32."""
+    centres = (local.extents[:, :2] + local.extents[:, 2:]) / 2
+    return (centres / np.float32(local.grid[::-1]) - 0.5).astype(np.float32, copy=False)
 
 
 def _key(features: Any, image: Any) -> str:

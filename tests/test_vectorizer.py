@@ -90,10 +90,12 @@ def test_options_are_stored_untouched():
         "encoder": BagOfWords(),
         "pyramid": SpatialPyramid(),
         "reduce": PCA(),
+        "append_xy": True,
         "norm": ["power", "l2"],
         "norm_over": "cell",
         "sample_size": 1234,
         "sample_per_image": 56,
+        "dtype": "float16",
         "memory": Path("somewhere"),
         "n_jobs": 2,
         "verbose": True,
@@ -421,6 +423,39 @@ def test_reduce_comes_before_the_encoder():
 
 
 # Seeds and workers
+
+
+def test_places_are_appended_after_reduce():
+    image = picture("across", size=(40, 64))
+    vec = PyramidVectorizer(
+        features=DenseSIFT(patch_size=16, step=8),
+        reduce=PCA(3),
+        append_xy=True,
+        pyramid=SpatialPyramid(levels=(1,), pool="max"),
+        norm=None,
+    ).fit([image])
+    vector = vec.transform([image])[0]
+    centres = vec.features_.extract(image).extents[:, :2]
+    assert vector.shape == (5,) and vec.reduce_.n_features_in_ == 128
+    np.testing.assert_allclose(vector[3:], centres.max(axis=0) / [64, 40] - 0.5, rtol=1e-6)
+    assert len(vec.get_feature_names_out()) == 5
+    words = vectorizer(append_xy=True).fit(pictures())
+    assert words.encoder_.words_.shape[1] == 130 and np.abs(words.encoder_.words_[:, 128:]).max() <= 0.5
+
+
+def test_vectors_in_half_the_memory(fitted):
+    half = copy.deepcopy(fitted).set_params(dtype="float16").transform(pictures())
+    assert half.dtype == np.float16
+    np.testing.assert_array_equal(half, fitted.transform(pictures()).astype(np.float16))
+
+
+def test_views_one_by_one_are_what_is_averaged(fitted):
+    views = fitted.transform_views(pictures()[0])
+    np.testing.assert_array_equal(views[0], fitted.transform(pictures()[:1]))
+    boxes = [[0, 0, 32, 32], [16, 8, 64, 48]]
+    np.testing.assert_array_equal(
+        fitted.transform_views(pictures()[0], boxes)[0], fitted.transform_regions(pictures()[0], boxes)
+    )
 
 
 def test_parts_are_seeded_where_they_leave_it_open():
