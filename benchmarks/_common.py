@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("spm", "numpy", "scipy", "scikit-learn", "opencv-contrib-python", "numba", "pillow")
+PACKAGES = ("spm", "numpy", "scipy", "scikit-learn", "opencv-contrib-python", "numba", "pillow", "onnxruntime")
 
 
 def data_home() -> Path:
