@@ -9,12 +9,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BagOfWords": "encoders",
+    "CensusTransform": "fixedwords",
     "DenseSIFT": "sift",
+    "EdgePoints": "fixedwords",
     "FeatureMap": "featuremap",
+    "FixedVocabulary": "fixedwords",
     "ImageError": "errors",
     "KernelSVC": "svm",
     "KernelSum": "combination",
+    "KeypointFeatures": "keypoints",
     "LocalFeatures": "local",
+    "MultiViewClassifier": "multiview",
     "PerClassShuffleSplit": "splits",
     "PyramidVectorizer": "vectorizer",
     "SpatialPyramid": "pyramid",
@@ -27,7 +32,7 @@ _HOMES = {
     "predict": "protocols",
     "save": "storage",
 }
-_MODULES = ("datasets", "kernels", "networks", "presets")
+_MODULES = ("datasets", "kernels", "networks", "plots", "presets", "report")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 
@@ -48,7 +53,9 @@ if TYPE_CHECKING:
     from . import datasets as datasets
     from . import kernels as kernels
     from . import networks as networks
+    from . import plots as plots
     from . import presets as presets
+    from . import report as report
     from .combination import KernelSum as KernelSum
     from .comparison import compare as compare
     from .datasets import load_folder as load_folder
@@ -56,7 +63,12 @@ if TYPE_CHECKING:
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
     from .featuremap import FeatureMap as FeatureMap
+    from .fixedwords import CensusTransform as CensusTransform
+    from .fixedwords import EdgePoints as EdgePoints
+    from .fixedwords import FixedVocabulary as FixedVocabulary
+    from .keypoints import KeypointFeatures as KeypointFeatures
     from .local import LocalFeatures as LocalFeatures
+    from .multiview import MultiViewClassifier as MultiViewClassifier
     from .networks import fetch_network as fetch_network
     from .protocols import evaluate as evaluate
     from .protocols import predict as predict

@@ -21,7 +21,7 @@ class Codes:
     words : ndarray of shape (N, k), int32
         The words that each feature uses, each of them once.
     weights : ndarray of shape (N, k), float32
-        How much it uses each.
+        How much it uses each. A place of weight zero is empty, whatever its word.
     moments : ndarray of shape (N, M), float32
     n_words : int
         The size of the vocabulary.
@@ -53,6 +53,25 @@ class Codes:
         n = len(values)
         ones = np.ones((n, 1), dtype=np.float32)
         return cls(np.zeros((n, 1), dtype=np.int32), ones, values.astype(np.float32, copy=False), 1)
+
+    @classmethod
+    def ragged(
+        cls, words: np.ndarray, weights: np.ndarray, counts: np.ndarray, moments: np.ndarray, n_words: int
+    ) -> Codes:
+        """Return the codes of features that use `counts` words each; these and their weights come one after the other.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> ones = np.ones((2, 1))
+        >>> Codes.ragged(np.array([4, 2, 0]), np.array([0.5, 0.5, 1.0]), np.array([2, 1]), ones, n_words=5).words
+        array([[4, 2],
+               [0, 0]], dtype=int32)
+        """
+        used = np.arange(max(counts.max(initial=0), 1)) < counts[:, None]  # (N, k)
+        placed = np.zeros(used.shape, dtype=np.int32), np.zeros(used.shape, dtype=np.float32)
+        placed[0][used], placed[1][used] = words, weights
+        return cls(*placed, moments, n_words)
 
     @property
     def n_values(self) -> int:

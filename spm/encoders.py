@@ -22,7 +22,7 @@ class EncoderMixin(TransformerMixin):
         raise TypeError(f"{type(self).__name__} must define encode(values)")
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the codes written out.
+        """Return the code of each descriptor written out, finished as if it were alone in a cell.
 
         Parameters
         ----------
@@ -31,13 +31,14 @@ class EncoderMixin(TransformerMixin):
 
         Returns
         -------
-        ndarray of shape (N, n_words * M), float32
+        ndarray of shape (N, n_features_out), float32
         """
         check_is_fitted(self)
-        return self.encode(validate_data(self, X, dtype=np.float32, reset=False)).toarray()
+        codes = self.encode(validate_data(self, X, dtype=np.float32, reset=False))
+        return self.finish(codes.toarray()[None])[0]
 
     def finish(self, statistics: np.ndarray) -> np.ndarray:
-        """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, D): here, leave them."""
+        """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, n_words * M): here, leave them."""
         return statistics
 
     def __sklearn_tags__(self) -> Any:
@@ -46,7 +47,62 @@ class EncoderMixin(TransformerMixin):
         return tags
 
 
-class BagOfWords(EncoderMixin, BaseEstimator):
+class WordEncoder(EncoderMixin, BaseEstimator):
+    """What the encoders over the words of a clustering share; the options are `BagOfWords`'s."""
+
+    def __init__(
+        self,
+        *,
+        n_words: int = 200,
+        clusterer: Any = None,
+        n_init: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_words = n_words
+        self.clusterer = clusterer
+        self.n_init = n_init
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> WordEncoder:
+        """Learn the vocabulary from descriptors of shape (N, D).
+
+        Raises
+        ------
+        SpmError
+            For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
+        """
+        X = validate_data(self, X, dtype=np.float32)
+        if self.clusterer is None:
+            options = {"n_init": self.n_init, "random_state": self.random_state}
+            words = kmeans(X, self.n_words, n_jobs=self.n_jobs, verbose=self.verbose, **options).centers
+        else:
+            words = self._cluster(X)
+        self.words_ = np.ascontiguousarray(words, dtype=np.float32)
+        return self
+
+    def _cluster(self, X: np.ndarray) -> np.ndarray:
+        clusterer = clone(self.clusterer)
+        seed_if_unset(clusterer, self.random_state)
+        with single_threaded():
+            clusterer.fit(X)
+        if not hasattr(clusterer, "cluster_centers_"):
+            raise SpmError(
+                f"clusterer={self.clusterer!r} learns no cluster_centers_: "
+                "give one that does, such as KMeans, MiniBatchKMeans or BisectingKMeans"
+            )
+        return clusterer.cluster_centers_
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the words' names, ``word0`` and on."""
+        check_is_fitted(self)
+        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
+
+
+class BagOfWords(WordEncoder):
     """Hard assignment: a descriptor counts one for its nearest word (Csurka 2004; Lazebnik 2006, section 4).
 
     Parameters
@@ -79,62 +135,11 @@ class BagOfWords(EncoderMixin, BaseEstimator):
     array([1., 2.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        *,
-        n_words: int = 200,
-        clusterer: Any = None,
-        n_init: int = 1,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.n_words = n_words
-        self.clusterer = clusterer
-        self.n_init = n_init
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-
-    def fit(self, X: Any, y: Any = None) -> BagOfWords:
-        """Learn the vocabulary from descriptors of shape (N, D).
-
-        Raises
-        ------
-        SpmError
-            For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
-        """
-        X = validate_data(self, X, dtype=np.float32)
-        if self.clusterer is None:
-            options = {"n_init": self.n_init, "random_state": self.random_state}
-            words = kmeans(X, self.n_words, n_jobs=self.n_jobs, verbose=self.verbose, **options).centers
-        else:
-            words = self._cluster(X)
-        self.words_ = np.ascontiguousarray(words, dtype=np.float32)
-        return self
-
-    def _cluster(self, X: np.ndarray) -> np.ndarray:
-        clusterer = clone(self.clusterer)
-        seed_if_unset(clusterer, self.random_state)
-        with single_threaded():
-            clusterer.fit(X)
-        if not hasattr(clusterer, "cluster_centers_"):
-            raise SpmError(
-                f"clusterer={self.clusterer!r} learns no cluster_centers_: "
-                "give one that does, such as KMeans, MiniBatchKMeans or BisectingKMeans"
-            )
-        return clusterer.cluster_centers_
-
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, once."""
         nearest = nearest_words(np.ascontiguousarray(values, dtype=np.float32), self.words_)
         ones = np.ones((len(nearest), 1), dtype=np.float32)
         return Codes(nearest[:, None], ones, ones, len(self.words_))
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the words' names, ``word0`` and on."""
-        check_is_fitted(self)
-        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
 
 
 def seed_if_unset(estimator: Any, random_state: Any) -> None:

@@ -6,129 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from sklearn.base import BaseEstimator
 
 from .codes import Codes
 from .errors import SpmError, check_choice, check_number
 from .local import LocalFeatures
+from .pooling import pool_codes
 
 POOLS = ("sum", "mean", "max")
-
-
-def pool_codes(
-    codes: Codes, extents: np.ndarray, regions: np.ndarray, border: tuple[int, int], grids: np.ndarray, how: str
-) -> np.ndarray:
-    """Pool codes into the cells of every region by the one pooling rule.
-
-    A feature belongs to every cell that its extent overlaps. In a region [a, b) cut into n cells along an axis, its
-    first cell is clip(floor((lo - a) * n / (b - a)), 0, n - 1) and its last clip(max(ceil((hi - a) * n / (b - a)) - 1,
-    first), 0, n - 1). So points fall into disjoint cells, as in Lazebnik 2006, and the cells of a map into the bins
-    [floor(i * H / n), ceil((i + 1) * H / n)) of SPP-net (He 2014, section 2.2) and of adaptive pooling.
-
-    Parameters
-    ----------
-    codes : Codes
-        N codes.
-    extents : ndarray of shape (N, 4)
-        x0, y0, x1, y1 on the grid; no size for points.
-    regions : ndarray of shape (R, 4), float64
-        x0, y0, x1, y1 on the grid. A point belongs where a <= p < b, the border of the grid counting as inside.
-    border : (int, int)
-        Height and width of the grid.
-    grids : ndarray of shape (L, 2), int64
-        Rows and columns of every level.
-    how : {"sum", "mean", "max"}
-
-    Returns
-    -------
-    ndarray of shape (R, n_cells, n_words * M), float32
-        Cells by level, row, column. An empty cell is zeros.
-    """
-    n_cells = int(grids.prod(axis=1).sum())
-    shape = (len(regions), n_cells, codes.n_words, codes.moments.shape[1])
-    pooled = np.zeros(shape, dtype=np.float32)
-    counts = np.zeros(shape[:2], dtype=np.int64)
-    used = np.zeros(shape[:3] if how == "max" else (0, 0, 0), dtype=np.int64)
-    edges = np.array(border[::-1], dtype=np.float64)
-    _pool(
-        codes.words.astype(np.int64, copy=False),
-        codes.weights.astype(np.float32, copy=False),
-        np.ascontiguousarray(codes.moments, dtype=np.float32),
-        extents.astype(np.float64),
-        regions,
-        edges,
-        grids,
-        how == "max",
-        pooled,
-        counts,
-        used,
-    )
-    if how == "max":  # a word that some feature of the cell does not use is zero there
-        np.maximum(pooled, 0, out=pooled, where=(used < counts[:, :, None])[..., None])
-    elif how == "mean":
-        pooled /= np.maximum(counts, 1)[:, :, None, None]
-    return pooled.reshape(len(regions), n_cells, codes.n_values)
-
-
-@njit(nogil=True, cache=True)
-def _inside(lo: float, hi: float, a: float, b: float, border: float) -> bool:
-    if lo == hi:
-        return a <= lo and (lo < b or lo == b == border)
-    return lo < b and hi > a
-
-
-@njit(nogil=True, cache=True)
-def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
-    """Return the first and the last of the n cells of [a, b) that [lo, hi) overlaps."""
-    first = min(max(int(np.floor((lo - a) * n / (b - a))), 0), n - 1)
-    last = min(max(int(np.ceil((hi - a) * n / (b - a))) - 1, first), n - 1)
-    return first, last
-
-
-@njit(nogil=True, cache=True)
-def _pool(
-    words: np.ndarray,
-    weights: np.ndarray,
-    moments: np.ndarray,
-    extents: np.ndarray,
-    regions: np.ndarray,
-    edges: np.ndarray,
-    grids: np.ndarray,
-    take_max: bool,
-    pooled: np.ndarray,
-    counts: np.ndarray,
-    used: np.ndarray,
-) -> None:
-    """Add each code to (or take its maximum with) every cell that its feature overlaps."""
-    for r in range(len(regions)):
-        ax, ay, bx, by = regions[r, 0], regions[r, 1], regions[r, 2], regions[r, 3]
-        for f in range(len(extents)):
-            x0, y0, x1, y1 = extents[f, 0], extents[f, 1], extents[f, 2], extents[f, 3]
-            if not (_inside(x0, x1, ax, bx, edges[0]) and _inside(y0, y1, ay, by, edges[1])):
-                continue
-            base = 0
-            for level in range(len(grids)):
-                rows, columns = grids[level, 0], grids[level, 1]
-                top, bottom = _cells(y0, y1, ay, by, rows)
-                left, right = _cells(x0, x1, ax, bx, columns)
-                for i in range(top, bottom + 1):
-                    for j in range(left, right + 1):
-                        cell = base + i * columns + j
-                        counts[r, cell] += 1
-                        for t in range(words.shape[1]):
-                            word, weight = words[f, t], weights[f, t]
-                            if take_max:
-                                fresh = used[r, cell, word] == 0
-                                used[r, cell, word] += 1
-                                for m in range(moments.shape[1]):
-                                    value = weight * moments[f, m]
-                                    if fresh or value > pooled[r, cell, word, m]:
-                                        pooled[r, cell, word, m] = value
-                            else:
-                                for m in range(moments.shape[1]):
-                                    pooled[r, cell, word, m] += weight * moments[f, m]
-                base += rows * columns
 
 
 class _Pool(str):

@@ -1,4 +1,4 @@
-"""Dense SIFT: a grey image in, one descriptor for every patch of a regular lattice out."""
+"""Dense SIFT: an image in, one descriptor for every patch of a regular lattice out, at one scale or several."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from sklearn.base import BaseEstimator
 
 from ._opencv import cv2
+from ._sift_loops import describe
+from .colours import LUMINANCE, channels_of
 from .errors import ImageError, SpmError, check_choice, check_number
 from .images import name_of, read_image
 from .local import ExtractorMixin, LocalFeatures
@@ -23,14 +24,16 @@ ROUNDING = 1e-6  # grey levels in 0..1: more than a blur's rounding, at most 3e-
 def dense_sift(
     image: np.ndarray,
     *,
-    patch_size: int = 16,
+    patch_size: int | Sequence[int] = 16,
     step: int = 8,
     smoothing: float = 0.0,
     window: str = "gaussian",
     norm: str = "lowe",
     root: bool = False,
+    color: str = "grey",
+    contrast_threshold: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Describe every patch of a lattice by SIFT (Lowe 2004, section 6), upright and at one scale.
+    """Describe every patch of a lattice by SIFT (Lowe 2004, section 6), upright and at given scales.
 
     Gradients are differences of the two neighbours, of grey levels in 0..1, the border pixels repeated. Each votes,
     weighted by its magnitude, for the two nearest of 8 orientations and, by distance, for the nearest of 4x4 cells;
@@ -39,9 +42,10 @@ def dense_sift(
 
     Parameters
     ----------
-    image : ndarray of shape (h, w), uint8
-    patch_size : int
-        Side of a patch in pixels, at least 4; a cell is a quarter of it.
+    image : ndarray of shape (h, w) for "grey" or (h, w, 3), uint8
+    patch_size : int or sequence of int
+        Side of a patch in pixels, at least 4; a cell is a quarter of it. Several sizes share one lattice of centres,
+        that of the smallest, as far as they fit into the image (to half a pixel, if some are odd and some even).
     step : int
         Pixels from one patch to the next. The lattice is centred in the image.
     smoothing : float
@@ -54,11 +58,16 @@ def dense_sift(
         descriptors longer than 1, so that flat patches stay short and are not blown up to noise.
     root : bool
         Take square roots of the values divided by their sum (Arandjelovic and Zisserman 2012, section 2).
+    color : {"grey", "rgb", "hsv", "opponent"}
+        The channels that are described each by itself, their descriptors side by side; see `spm.colours`.
+    contrast_threshold : float
+        Patches of less contrast become rows of zeros, in all channels. As in VLFeat, contrast is the mean gradient
+        of the patch's luminance, nearly: half the descriptor's sum before its norm, over (3/4 patch_size + 1)^2.
 
     Returns
     -------
-    values : ndarray of shape (N, 128), float32
-        Row by row over the lattice. A patch without any gradient is a row of zeros.
+    values : ndarray of shape (N, 128) for "grey" or (N, 384), float32
+        Scale by scale, and row by row over the lattice. A patch without any gradient is a row of zeros.
     centres : ndarray of shape (N, 2), float32
         x and y of the patches' centres, pixel centres being at +0.5.
 
@@ -72,36 +81,67 @@ def dense_sift(
     >>> np.flatnonzero(values.reshape(16, 8).any(axis=0))  # grey levels rise downwards: 6 * 45 degrees
     array([6])
     """
-    height, width = image.shape
-    tops, lefts = lattice(height, patch_size, step), lattice(width, patch_size, step)
-    magnitude, orientation = gradients(image, smoothing * patch_size / N_CELLS)
+    sizes: list[Any] = [patch_size] if np.ndim(patch_size) == 0 else list(patch_size)  # type: ignore[arg-type]
+    lattices = [[lattice(length, size, step, min(sizes)) for length in image.shape[:2]] for size in sizes]
+    ends = np.cumsum([len(tops) * len(lefts) for tops, lefts in lattices])
+    channels = channels_of(image, color)
+    values = np.empty((ends[-1], len(channels), N_VALUES), dtype=np.float32)
+    centres = np.empty((ends[-1], 2), dtype=np.float32)
+    for size, (tops, lefts), end in zip(sizes, lattices, ends, strict=True):
+        rows = slice(end - len(tops) * len(lefts), end)
+        centres[rows, 0] = np.tile(lefts + size / 2, len(tops))
+        centres[rows, 1] = np.repeat(tops + size / 2, len(lefts))
+        totals = np.empty((len(channels), rows.stop - rows.start if contrast_threshold > 0 else 0), dtype=np.float32)
+        _fill(values[rows], totals, channels, tops, lefts, size, smoothing, window, norm, root)
+        if contrast_threshold > 0:
+            contrast = LUMINANCE[color] @ totals / (2 * (size * (N_CELLS - 1) / N_CELLS + 1) ** 2)
+            values[rows][contrast < contrast_threshold] = 0
+    return values.reshape(len(values), len(channels) * N_VALUES), centres
+
+
+def _fill(
+    values: np.ndarray,
+    totals: np.ndarray,
+    channels: list[np.ndarray],
+    tops: np.ndarray,
+    lefts: np.ndarray,
+    patch_size: int,
+    smoothing: float,
+    window: str,
+    norm: str,
+    root: bool,
+) -> None:
+    """Set the descriptors of one scale, shape (N, C, 128), and their sums before the norm, (C, N) or (C, 0)."""
     first, weights = cell_weights(patch_size, window)
-    values = np.empty((len(tops) * len(lefts), N_VALUES), dtype=np.float32)
-    _describe(magnitude, orientation, tops, lefts, first, weights, norm == "lazebnik", root, values)
-    centres = np.empty((len(values), 2), dtype=np.float32)
-    centres[:, 0] = np.tile(lefts + patch_size / 2, len(tops))
-    centres[:, 1] = np.repeat(tops + patch_size / 2, len(lefts))
-    return values, centres
+    keep_short = norm == "lazebnik"
+    for c, channel in enumerate(channels):
+        magnitude, orientation = gradients(channel, smoothing * patch_size / N_CELLS)
+        describe(magnitude, orientation, tops, lefts, first, weights, keep_short, root, c, values, totals[c])
 
 
-def lattice(length: int, patch_size: int, step: int) -> np.ndarray:
+def lattice(length: int, patch_size: int, step: int, smallest: int | None = None) -> np.ndarray:
     """Return the first pixels of the patches along an axis: as many as fit, centred; none if `length` is too short.
+
+    With `smallest`, the patches have their centres where patches of that size would.
 
     Examples
     --------
     >>> lattice(30, 16, 8)
     array([ 3, 11])
+    >>> lattice(30, 8, 8) + 4, lattice(30, 16, 8, smallest=8) + 8  # the centres of both
+    (array([ 7, 15, 23]), array([15]))
     """
-    room = length - patch_size
-    if room < 0:
-        return np.empty(0, dtype=np.int64)
-    return np.arange(room % step // 2, room + 1, step, dtype=np.int64)
+    smallest = patch_size if smallest is None else smallest
+    centred = max(0, length - smallest) % step // 2
+    first = (centred + (smallest - patch_size) // 2) % step
+    return np.arange(first, length - patch_size + 1, step, dtype=np.int64)
 
 
 def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Return magnitude (grey levels in 0..1) and orientation (in bins of 45 degrees, 0..8) of every pixel's gradient.
 
-    Both have shape (h, w) and dtype float32. `sigma` is that of a Gaussian blur before, in pixels.
+    Both have shape (h, w) and dtype float32. `image` is uint8, or float32 in 0..255; `sigma` is that of a Gaussian blur
+    before, in pixels.
     """
     grey: Any = image
     if sigma > 0:
@@ -110,7 +150,7 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     dx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1, scale=1 / 255, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1, scale=-1 / 255, borderType=cv2.BORDER_REPLICATE)
     magnitude, angle = cv2.cartToPolar(dx, dy)
-    if sigma > 0:
+    if sigma > 0 or image.dtype != np.uint8:
         cv2.threshold(magnitude, ROUNDING, 0, cv2.THRESH_TOZERO, dst=magnitude)
     angle *= np.float32(N_ORIENTATIONS / (2 * np.pi))
     return magnitude, angle
@@ -139,15 +179,16 @@ def cell_weights(patch_size: int, window: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class DenseSIFT(ExtractorMixin, BaseEstimator):
-    """SIFT descriptors of patches on a regular lattice, at one scale or several.
+    """SIFT descriptors of patches on a regular lattice, at one scale or several, of grey levels or colours.
 
-    The definition is that of `dense_sift`; centres are exact, never rounded to pixels.
+    The definition is that of `dense_sift`; centres are exact, never rounded to pixels. Several sizes of a patch with
+    ``smoothing=1/6`` are the PHOW of Bosch, Zisserman and Munoz 2007 and of VLFeat, whose sizes are 16, 24, 32 and 40.
 
     Parameters
     ----------
     patch_size : int or sequence of int, default=16
-        Side of a patch in pixels, at least 4; several give several scales. A scale at which no patch fits into an
-        image gives none there.
+        Side of a patch in pixels, at least 4; several give several scales, with the same centres as far as patches
+        fit. A scale at which no patch fits into an image gives none there.
     step : int, default=8
         Pixels from one patch to the next.
     smoothing : float, default=0.0
@@ -159,6 +200,10 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         ``"lazebnik"`` leaves the descriptors of flat patches short; ``"lowe"`` brings all to unit length.
     root : bool, default=False
         RootSIFT (Arandjelovic and Zisserman 2012).
+    color : {"grey", "rgb", "hsv", "opponent"}, default="grey"
+        Which channels are described, as VLFeat's PHOW has them; colour makes rows of three descriptors side by side.
+    contrast_threshold : float, default=0.0
+        Patches of less contrast become rows of zeros. VLFeat's PHOW has 0.005.
     dtype : {"float32", "uint8"}, default="float32"
         ``"uint8"``: 512 times the value, rounded, at most 255, as OpenCV and VLFeat store SIFT; a quarter of the
         memory.
@@ -170,6 +215,9 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
     >>> image = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint8)
     >>> spm.DenseSIFT(patch_size=16, step=8).extract(image).values.shape
     (63, 128)
+    >>> phow = spm.DenseSIFT(patch_size=(16, 24, 32, 40), step=4, smoothing=1 / 6, color="opponent")
+    >>> phow.extract(image).values.shape
+    (580, 384)
     """
 
     def __init__(
@@ -181,6 +229,8 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         window: str = "gaussian",
         norm: str = "lowe",
         root: bool = False,
+        color: str = "grey",
+        contrast_threshold: float = 0.0,
         dtype: str = "float32",
     ) -> None:
         self.patch_size = patch_size
@@ -189,6 +239,8 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         self.window = window
         self.norm = norm
         self.root = root
+        self.color = color
+        self.contrast_threshold = contrast_threshold
         self.dtype = dtype
 
     def extract(self, image: Any) -> LocalFeatures:
@@ -197,12 +249,13 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         Parameters
         ----------
         image : path or array
-            As `spm.images.read_image` takes it; colour is turned to grey.
+            As `spm.images.read_image` takes it; turned to grey, or to colour, as `color` asks.
 
         Returns
         -------
         LocalFeatures
-            `values` of shape (N, 128), scale by scale and row by row; `extents` are the patches' centres in pixels.
+            `values` of shape (N, 128), for colour (N, 384), scale by scale and row by row; `extents` are the patches'
+            centres in pixels.
 
         Raises
         ------
@@ -211,33 +264,33 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
-        sizes, grey = self._read(image)
-        names = ("step", "smoothing", "window", "norm", "root")
-        options: dict[str, Any] = {name: getattr(self, name) for name in names}
-        scales = [dense_sift(grey, patch_size=size, **options) for size in sizes]
-        values, centres = scales[0] if len(scales) == 1 else map(np.concatenate, zip(*scales, strict=True))
-        if self.dtype == "uint8":
+        pixels = self._read(image)
+        options = self.get_params(deep=False)
+        stored = options.pop("dtype")
+        values, centres = dense_sift(pixels, **options)
+        if stored == "uint8":
             values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
-        return LocalFeatures(values, np.hstack([centres, centres]), grey.shape)
+        return LocalFeatures(values, np.hstack([centres, centres]), pixels.shape[:2])
 
     def check(self, image: Any) -> None:
         """Raise the error that `extract` would raise, without describing anything."""
         self._read(image)
 
-    def _read(self, image: Any) -> tuple[list[int], np.ndarray]:
-        """Return the patch sizes and the grey image, which at least the smallest patch fits into."""
-        sizes = self._check_options()
-        grey = read_image(image, "grey")
-        height, width = grey.shape
-        if min(height, width) < min(sizes):
+    def _read(self, image: Any) -> np.ndarray:
+        """Return the image's pixels, which at least the smallest patch fits into."""
+        smallest = self._check_options()
+        pixels = read_image(image, "grey" if self.color == "grey" else "rgb")
+        height, width = pixels.shape[:2]
+        if min(height, width) < smallest:
             raise ImageError(
                 name_of(image),
-                f"the image has {width} x {height} pixels but a patch {min(sizes)} x {min(sizes)}: "
+                f"the image has {width} x {height} pixels but a patch {smallest} x {smallest}: "
                 "enlarge the image or lower patch_size",
             )
-        return sizes, grey
+        return pixels
 
-    def _check_options(self) -> list[int]:
+    def _check_options(self) -> int:
+        """Return the smallest patch size of valid options."""
         sizes: list[Any] = [self.patch_size] if np.ndim(self.patch_size) == 0 else list(self.patch_size)  # type: ignore
         if not sizes:
             raise SpmError("patch_size must be a whole number or several, got an empty sequence")
@@ -247,125 +300,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         check_number("smoothing", self.smoothing, least=0)
         check_choice("window", self.window, ("gaussian", "flat"))
         check_choice("norm", self.norm, ("lowe", "lazebnik"))
+        check_choice("color", self.color, LUMINANCE)
+        check_number("contrast_threshold", self.contrast_threshold, least=0)
         check_choice("dtype", self.dtype, ("float32", "uint8"))
-        return sizes
-
-
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
-def _vote(magnitude: np.ndarray, orientation: np.ndarray, y: int, votes: np.ndarray) -> None:
-    """Spread the gradients of row `y` over the orientations, into a row of the ring."""
-    r = y % len(votes)
-    for x in range(magnitude.shape[1]):
-        angle = orientation[y, x]
-        size = magnitude[y, x]
-        for o in range(8):
-            distance = abs(angle - np.float32(o))
-            distance = min(distance, np.float32(8) - distance)
-            votes[r, 8 * x + o] = size * max(np.float32(0), np.float32(1) - distance)
-
-
-@njit(nogil=True, cache=True)
-def _fold(parts: np.ndarray) -> float:
-    """Return the sum of 64 numbers, added in one fixed order that vectorises."""
-    for half in (32, 16, 8, 4, 2, 1):
-        for k in range(half):
-            parts[k] += parts[k + half]
-    return parts[0]
-
-
-@njit(nogil=True, cache=True, fastmath={"nsz"})
-def _normalise(row: np.ndarray, keep_short: bool, root: bool, parts: np.ndarray) -> None:
-    for k in range(64):
-        parts[k] = row[k] * row[k] + row[k + 64] * row[k + 64]
-    length = np.sqrt(_fold(parts))
-    if length > 0 and not (keep_short and length <= 1):
-        scale = np.float32(1) / length
-        for k in range(128):
-            row[k] = min(row[k] * scale, np.float32(0.2))
-        for k in range(64):
-            parts[k] = row[k] * row[k] + row[k + 64] * row[k + 64]
-        scale = np.float32(1) / np.sqrt(_fold(parts))
-        for k in range(128):
-            row[k] *= scale
-    if root and length > 0:
-        for k in range(64):
-            parts[k] = row[k] + row[k + 64]
-        scale = np.float32(1) / _fold(parts)
-        for k in range(128):
-            row[k] = np.sqrt(row[k] * scale)
-
-
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
-def _sum_down(votes: np.ndarray, weights: np.ndarray, i: int, start: int, height: int, line: np.ndarray) -> None:
-    """Set `line` to the weighted sum of the rows of votes under one row of cells."""
-    kept, support = len(votes), weights.shape[1]
-    for k in range(len(line)):
-        line[k] = 0
-    for t in range(0, support, 4):
-        y = start + t
-        w0 = weights[i, t] if 0 <= y < height else np.float32(0)
-        w1 = weights[i, t + 1] if 0 <= y + 1 < height else np.float32(0)
-        w2 = weights[i, t + 2] if 0 <= y + 2 < height else np.float32(0)
-        w3 = weights[i, t + 3] if 0 <= y + 3 < height else np.float32(0)
-        r0, r1, r2, r3 = y % kept, (y + 1) % kept, (y + 2) % kept, (y + 3) % kept
-        for k in range(len(line)):
-            line[k] += w0 * votes[r0, k] + w1 * votes[r1, k] + w2 * votes[r2, k] + w3 * votes[r3, k]
-
-
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
-def _sum_across(band: np.ndarray, weights: np.ndarray, j: int, x: int, sums: np.ndarray) -> None:
-    """Set `sums` to the weighted sum of the columns of `band` under one column of cells."""
-    for k in range(32):
-        sums[k] = 0
-    for t in range(0, weights.shape[1], 4):
-        w0, w1, w2, w3 = weights[j, t], weights[j, t + 1], weights[j, t + 2], weights[j, t + 3]
-        for k in range(32):
-            sums[k] += w0 * band[x + t, k] + w1 * band[x + t + 1, k] + w2 * band[x + t + 2, k] + w3 * band[x + t + 3, k]
-
-
-@njit(nogil=True, cache=True)
-def _describe(
-    magnitude: np.ndarray,
-    orientation: np.ndarray,
-    tops: np.ndarray,
-    lefts: np.ndarray,
-    first: np.ndarray,
-    weights: np.ndarray,
-    keep_short: bool,
-    root: bool,
-    values: np.ndarray,
-) -> None:
-    """Fill `values`: votes by row, summed down into rows of cells, then across into cells.
-
-    `votes` holds the rows of votes that one row of patches needs, as a ring, and `band` the votes of its four rows of
-    cells side by side: (x, cell row, orientation), with a margin of zeros where supports leave the image.
-    """
-    height, width = magnitude.shape
-    support = weights.shape[1]
-    kept = first[3] + support - first[0]
-    votes = np.zeros((kept, 8 * width), dtype=np.float32)
-    line = np.empty(8 * width, dtype=np.float32)
-    band = np.zeros((width + 2 * support, 32), dtype=np.float32)
-    sums = np.empty(32, dtype=np.float32)
-    row = np.empty(128, dtype=np.float32)
-    parts = np.empty(64, dtype=np.float32)
-    voted = 0
-    for p in range(len(tops)):
-        start = tops[p] + first[0]
-        for y in range(max(voted, start), min(height, start + kept)):
-            _vote(magnitude, orientation, y, votes)
-            voted = y + 1
-        for i in range(4):
-            _sum_down(votes, weights, i, tops[p] + first[i], height, line)
-            for x in range(width):
-                for o in range(8):
-                    band[support + x, 8 * i + o] = line[8 * x + o]
-        for q in range(len(lefts)):
-            for j in range(4):
-                _sum_across(band, weights, j, support + lefts[q] + first[j], sums)
-                for i in range(4):
-                    for o in range(8):
-                        row[8 * (4 * i + j) + o] = sums[8 * i + o]
-            _normalise(row, keep_short, root, parts)
-            for k in range(128):
-                values[p * len(lefts) + q, k] = row[k]
+        return min(sizes)

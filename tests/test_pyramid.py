@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from spm import LocalFeatures, SpatialPyramid, SpmError
 from spm.codes import Codes
-from spm.pyramid import pool_codes
+from spm.pooling import pool_codes
 
 POOLS = ("sum", "mean", "max")
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import reference
+import reference_features
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -223,6 +224,94 @@ def test_uint8_is_512_times_the_value_rounded_and_capped():
     assert by_cells(strong)[0, 1, 1, 6] == round(512 * 8**-0.5) == 181
 
 
+# --- several scales, colours and contrast -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("color", ["grey", "rgb", "hsv", "opponent"])
+@pytest.mark.parametrize("threshold", [0.0, 0.03])
+def test_scales_and_colours_are_the_definition(color, threshold):
+    image = noise((23, 26, 3), 11)
+    image[:, :14] = image[:, :14] // 8 + 100  # of little contrast
+    if color == "grey":
+        image = image[:, :, 0]
+    options = {"patch_size": (8, 12, 14), "step": 5, "smoothing": 1 / 6, "color": color, "root": True}
+    values, centres = dense_sift(image, contrast_threshold=threshold, **options)
+    slow_values, slow_centres = reference_features.dense_sift(image, contrast_threshold=threshold, **options)
+    assert values.dtype == np.float32 and values.shape == (len(centres), 128 if color == "grey" else 384)
+    assert np.array_equal(centres, slow_centres)
+    assert (threshold > 0) == (not slow_values.any(axis=1).all()) and slow_values.any()
+    assert_close(values, slow_values, root=True)
+
+
+def test_all_scales_share_the_lattice_of_the_smallest():
+    image = noise((57, 73), 12)
+    local = DenseSIFT(patch_size=(16, 24, 32, 44), step=4).extract(image)
+    single = DenseSIFT(patch_size=16, step=4).extract(image)
+    n = len(single)
+    assert np.array_equal(local.values[:n], single.values) and np.array_equal(local.extents[:n], single.extents)
+    x, y = single.extents[:, 0], single.extents[:, 1]
+    fits = [np.minimum.reduce([x, 73 - x, y, 57 - y]) >= size / 2 for size in (24, 32, 44)]
+    assert np.array_equal(local.extents[n:], np.concatenate([single.extents[fit] for fit in fits]))
+
+
+@given(length=st.integers(1, 90), sizes=st.lists(st.integers(4, 40), min_size=2, max_size=2), step=st.integers(1, 20))
+@settings(deadline=None, derandomize=True)
+def test_a_shared_lattice_is_aligned_and_holds_all_that_fit(length, sizes, step):
+    smallest, size = sorted(sizes)
+    firsts, larger = lattice(length, smallest, step), lattice(length, size, step, smallest)
+    shift = (smallest - size) // 2  # half a pixel less than the truth, if one is odd and the other even
+    wanted = [first + shift for first in firsts.tolist()]
+    assert larger.tolist() == [first for first in wanted if 0 <= first <= length - size]
+
+
+def test_moving_the_image_by_a_step_moves_the_descriptors():
+    image = noise((60, 76, 3), 13)
+    options = {"patch_size": (16, 24), "step": 4, "smoothing": 1 / 6, "color": "rgb"}
+    (whole, at), (part, moved) = (dense_sift(pixels, **options) for pixels in (image, image[4:, 8:]))
+    index = {tuple(place): k for k, place in reversed(list(enumerate(at.tolist())))}  # of the smaller scale
+    inner = np.flatnonzero((moved > 20).all(axis=1) & (np.arange(len(moved)) < len(set(map(tuple, moved.tolist())))))
+    assert len(inner) > 20
+    there = [index[x + 8, y + 4] for x, y in moved[inner].tolist()]
+    np.testing.assert_allclose(part[inner], whole[there], atol=1e-5)
+
+
+def test_a_grey_image_has_three_equal_blocks_in_colour():
+    image = noise((40, 44), 14)
+    in_colour = np.repeat(image[:, :, None], 3, axis=2)
+    alone, _ = dense_sift(image, smoothing=0.2)
+    for color, atol in (("rgb", 0), ("opponent", 1e-5)):
+        blocks = dense_sift(in_colour, smoothing=0.2, color=color)[0].reshape(len(alone), 3, 128)
+        for block in range(3):
+            np.testing.assert_allclose(blocks[:, block], alone, atol=atol)
+    hue, saturation, value = np.split(dense_sift(in_colour, smoothing=0.2, color="hsv")[0], 3, axis=1)
+    assert not hue.any() and not saturation.any()
+    np.testing.assert_allclose(value, alone, atol=1e-5)
+    assert DenseSIFT(color="rgb").extract(image).values.shape == (len(alone), 384)  # which turns grey to colour
+
+
+@pytest.mark.parametrize("color", ["rgb", "hsv", "opponent"])
+@pytest.mark.parametrize("smoothing", [0, 0.3])
+def test_one_colour_all_over_gives_zeros(color, smoothing):
+    image = np.full((33, 47, 3), (201, 77, 13), np.uint8)
+    assert not DenseSIFT(color=color, smoothing=smoothing).extract(image).values.any()
+
+
+def test_the_contrast_of_a_ramp():
+    """Each of 16 cells sums to 2 x 2 pixels of 10/255, so contrast is 16 * 4 * 10/255 / (2 * (3 * 2 + 1)^2) = 0.0256.
+    In red alone, RGB has a third of it, the luminance of opponent colours 0.3, and the value of HSV all.
+    """
+    image = ramp(5, 0)
+    red = np.zeros((20, 20, 3), np.uint8)
+    red[:, :, 0] = image
+    contrast = 16 * 4 * 10 / 255 / (2 * 7**2)
+    for color, part in (("grey", 1), ("rgb", 1 / 3), ("opponent", 0.3), ("hsv", 1)):
+        pixels = image if color == "grey" else red
+        for factor in (0.99, 1.01):
+            options = {"patch_size": 8, "step": 99, "window": "flat", "color": color}
+            values, _ = dense_sift(pixels, contrast_threshold=factor * part * contrast, **options)
+            assert values.any() == (factor < 1)
+
+
 # --- OpenCV -----------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +381,8 @@ def test_disagrees_with_opencv_half_a_pixel_off():
         ({"window": "square"}, "'flat', 'gaussian'|'gaussian', 'flat'"),
         ({"norm": "l2"}, "'lowe', 'lazebnik'"),
         ({"dtype": "float64"}, "'float32', 'uint8'"),
+        ({"color": "gray"}, "'grey', 'rgb', 'hsv', 'opponent'"),
+        ({"contrast_threshold": -0.1}, "contrast_threshold .* at least 0"),
         ({"step": 0}, "step .* at least 1"),
         ({"step": 2.5}, "step .* whole number"),
         ({"patch_size": 3}, "patch_size .* at least 4"),
@@ -321,8 +412,8 @@ def test_an_image_smaller_than_the_smallest_patch_is_an_image_error(shape):
 
 def test_several_patch_sizes_are_joined_and_those_that_do_not_fit_give_none():
     image = noise((20, 44), 8)
-    both = DenseSIFT(patch_size=(16, 24, 10), step=4).extract(image)
-    parts = [DenseSIFT(patch_size=size, step=4).extract(image) for size in (16, 10)]
+    both = DenseSIFT(patch_size=(18, 24, 10), step=2).extract(image)  # a step at which each lattice is the shared one
+    parts = [DenseSIFT(patch_size=size, step=2).extract(image) for size in (18, 10)]
     assert np.array_equal(both.values, np.concatenate([part.values for part in parts]))
     assert np.array_equal(both.extents, np.concatenate([part.extents for part in parts]))
     assert both.grid == (20, 44)
@@ -352,6 +443,8 @@ def test_is_an_estimator():
         "window": "flat",
         "norm": "lazebnik",
         "root": True,
+        "color": "hsv",
+        "contrast_threshold": 0.005,
         "dtype": "uint8",
     }
     sift = DenseSIFT(**options)
