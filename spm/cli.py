@@ -8,6 +8,7 @@ import csv
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from ._table import Table
 from .errors import ImageError, SpmError, check_choice
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
@@ -26,6 +28,7 @@ INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 after an error, 130 for Ctrl-C; wrong usage exits with 2."""
     arguments = _parser().parse_args(argv)
+    arguments.given = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
         sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
@@ -128,7 +131,10 @@ def _add_protocol_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--n-train", type=int, metavar="N", help="images a class to train (default: 100, or half of the smallest class)"
     )
-    command.add_argument("--splits", type=int, metavar="N", help="random splits (default: 10)")
+    command.add_argument(
+        "--splits", type=int, metavar="N", help="random splits (default: 10; for compare 1 beyond 1,000 images)"
+    )
+    command.add_argument("--report", metavar="FILE", help="write a page about it, such as page.html, with pictures")
     command.add_argument(
         "--train-list", metavar="FILE", help="one path relative to FOLDER a line: those train, all the others test"
     )
@@ -172,15 +178,35 @@ def _train(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: {n_classes} classes from {len(used)} images{_count(skipped)}")
 
 
-def _check_output(path: str) -> None:
-    """Refuse a place where no model can be saved, before hours of work."""
+def _check_output(path: str, what: str = "model", how: str = "save") -> None:
+    """Refuse a place where nothing can be saved, before hours of work."""
     directory = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(directory):
-        raise SpmError(f"{directory}: there is no such folder to save the model in")
+        raise SpmError(f"{directory}: there is no such folder to {how} the {what} in")
     if os.path.isdir(path):
-        raise SpmError(f"{path} is a folder: give the name of a file to save the model in")
+        raise SpmError(f"{path} is a folder: give the name of a file to {how} the {what} in")
     if not os.access(directory, os.W_OK):
-        raise SpmError(f"{directory}: you may not write in this folder, which the model would be saved in")
+        raise SpmError(f"{directory}: you may not write in this folder, which the {what} would be saved in")
+
+
+def _check_report(arguments: argparse.Namespace) -> None:
+    """Refuse a report that cannot be drawn or written, before hours of work."""
+    if arguments.report is not None:
+        from .plots._axes import need
+
+        need("matplotlib")
+        _check_output(arguments.report, "report", "write")
+
+
+def _write_report(arguments: argparse.Namespace, make: Callable[..., str], *given: Any, **options: Any) -> None:
+    """Write a page about what was found."""
+    from .report import write_page
+
+    if _watched():
+        print("spm: writing the report, for which a model is fitted once more", file=sys.stderr)
+    command = shlex.join(["spm", *arguments.given])
+    page = make(*given, command=command, seed=arguments.seed, n_jobs=arguments.jobs, **options)
+    write_page(arguments.report, page)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -200,6 +226,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from .protocols import evaluate
 
+    _check_report(arguments)
     bunch, labels = _folder(arguments)
     cv = _cv(arguments, bunch, labels)
     model = _model(arguments)
@@ -207,7 +234,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     result = evaluate(model, bunch.data, labels, cv=cv, **options)
     if arguments.json:
         _print_json(_evaluation(arguments, result))
-        return
+    else:
+        _print_evaluation(arguments, result)
+    if arguments.report is not None:
+        from .report import evaluation_page
+
+        title = f"{arguments.preset} on {os.path.basename(os.path.abspath(arguments.folder))}"
+        _write_report(arguments, evaluation_page, result, bunch.data, labels, model=model, title=title)
+
+
+def _print_evaluation(arguments: argparse.Namespace, result: Any) -> None:
     n_splits = len(result.accuracies)
     spread = f" ± {100 * result.std:.1f}" if n_splits > 1 else ""
     print(f"{arguments.preset}: {100 * result.accuracy:.1f}{spread} % mean per-class accuracy", end=" ")
@@ -216,7 +252,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         [str(name), f"{100 * row[i] / row.sum():.1f}" if row.any() else "-", str(row.sum())]
         for i, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True))
     ]
-    table = _Table(["class", "accuracy %", "tested"], list(zip(*rows, strict=True)), n_texts=1)
+    table = Table(["class", "accuracy %", "tested"], list(zip(*rows, strict=True)), n_texts=1)
     for row in rows:
         table.add(row)
     print(f"{result.train_seconds:.1f} s to train, {result.test_seconds:.1f} s to test{_count(result.skipped)}")
@@ -241,13 +277,15 @@ def _evaluation(arguments: argparse.Namespace, result: Any) -> dict[str, Any]:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from .comparison import compare
+    from .comparison import compare, data_names, default_splits
 
     cv = None
+    _check_report(arguments)
     if arguments.json and arguments.csv:
         raise SpmError("give one of --json and --csv")
     if arguments.folder is not None:
-        cv = _cv(arguments, *_folder(arguments))
+        bunch, labels = _folder(arguments)
+        cv = _cv(arguments, bunch, labels, n_splits=default_splits(len(labels)))
     elif (arguments.train_list, arguments.n_train, arguments.splits) != (None, None, None):
         raise SpmError(
             "--train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
@@ -275,6 +313,11 @@ def _compare(arguments: argparse.Namespace) -> None:
         writer.writerows(result.rows)
     if all(row["error"] is not None for row in result.rows):
         raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
+    if arguments.report is not None:
+        from .report import comparison_page
+
+        title = f"What the pyramid adds on {' and '.join(data_names(arguments.folder))}"
+        _write_report(arguments, comparison_page, result, title=title)
 
 
 def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
@@ -286,7 +329,7 @@ def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Call
     pyramids = [text for preset in presets for text in pyramids_of(preset, options.get("levels"))]
     figures = ["100.0 ± 10.0", "100000", "1000.0", "100000", "1000.0", "1000"]
     widest = [data_names(folder), presets, pyramids, *([figure] for figure in figures)]
-    table = _Table(list(COLUMNS.values()), widest, n_texts=3)
+    table = Table(list(COLUMNS.values()), widest, n_texts=3)
     return lambda row: table.add(row_cells(row))
 
 
@@ -319,7 +362,7 @@ def _layers(arguments: argparse.Namespace) -> None:
         for layer in found
     ]
     head = ["name", "operator", "channels", "stride", "sees pixels", f"cells at {NOMINAL} x {NOMINAL}"]
-    table = _Table(head, list(zip(*rows, strict=True)), n_texts=2)
+    table = Table(head, list(zip(*rows, strict=True)), n_texts=2)
     for row in rows:
         table.add(row)
 
@@ -336,12 +379,12 @@ def _folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
     return bunch, np.asarray(bunch.target_names)[bunch.target]
 
 
-def _cv(arguments: argparse.Namespace, bunch: Any, labels: Any) -> Any:
+def _cv(arguments: argparse.Namespace, bunch: Any, labels: Any, n_splits: int = 10) -> Any:
     from .datasets import read_train_list
     from .protocols import default_cv
 
     if arguments.train_list is None:
-        n_splits = 10 if arguments.splits is None else arguments.splits
+        n_splits = n_splits if arguments.splits is None else arguments.splits
         return default_cv(labels, n_train=arguments.n_train, n_splits=n_splits, random_state=arguments.seed)
     if (arguments.n_train, arguments.splits) != (None, None):
         raise SpmError("--train-list gives the one split: leave --n-train and --splits out")
@@ -393,28 +436,3 @@ def _count(skipped: list[Any]) -> str:
 
 def _print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=1, default=lambda value: value.tolist()))
-
-
-class _Table:
-    """A table printed row by row, so that the first figures are there before the last are worked out.
-
-    Parameters
-    ----------
-    head : list of str
-    widest : sequence of sequences of str
-        For every column, texts that its width must hold.
-    n_texts : int
-        The first so many columns are text and go to the left; the others are figures and go to the right. A row may
-        end early, in a text that says why.
-    """
-
-    def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
-        self.head, self.n_texts, self.started = head, n_texts, False
-        self.widths = [max(map(len, [name, *texts])) for name, texts in zip(head, widest, strict=True)]
-
-    def add(self, cells: list[str]) -> None:
-        for line in [cells] if self.started else [self.head, cells]:
-            sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
-            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
-            print("  ".join(aligned), flush=True)
-        self.started = True

@@ -16,7 +16,7 @@ from .datasets import load_digit_images, load_folder, make_layouts
 from .errors import ImageError, SpmError, check_choice
 from .journal import Journal, key_of
 from .presets import PRESETS, expand, make
-from .protocols import ON_ERROR, measure, splits_of, usable
+from .protocols import ON_ERROR, default_cv, measure, splits_of, usable
 from .pyramid import SpatialPyramid
 
 BUILT_IN: dict[str, Callable[[], Bunch]] = {"layouts": make_layouts, "digits": load_digit_images}
@@ -41,8 +41,11 @@ COLUMNS = {
 }
 
 
-FIGURES = ("accuracy", "std", "values", "extract_rate", "classify_rate", "train_seconds", "test_seconds", "peak_mb")
-FIGURES += ("n_splits", "n_train", "n_test")
+MANY_IMAGES = 1000  # beyond which one split must do by default
+
+FIGURES: tuple[str, ...] = ("accuracy", "std", "values", "extract_rate", "classify_rate")
+FIGURES += ("train_seconds", "test_seconds", "peak_mb", "n_splits", "n_train", "n_test")
+DETAILS = ("classes", "confusion", "predictions", "trained_on")
 
 
 def compare(
@@ -71,7 +74,8 @@ def compare(
         Options of the presets, such as ``{"model": "net.onnx", "n_words": 400}``; each goes to those presets that have
         it. ``levels`` takes the place of each preset's own pyramid.
     cv : splitter or iterable of (train, test) index arrays, optional
-        For a folder; by default as for `evaluate`.
+        For a folder; by default random splits as for `evaluate`, ten up to 1,000 images and one beyond, so that the
+        table is there in minutes.
     on_error, n_jobs, verbose
         As for `evaluate` and `PyramidVectorizer`.
     random_state : int, default=0
@@ -90,7 +94,10 @@ def compare(
         ``classify_rate`` (test images a second, from images to vectors and from vectors to labels), ``train_seconds``
         and ``test_seconds`` (mean of a split), ``peak_mb`` (the most memory that the process held meanwhile, in units
         of 10^6 bytes), ``n_splits``, ``n_train``, ``n_test`` and ``error``: None, or why the row has no figures, such
-        as a package or a network that is missing; and ``skipped``, a list of (image, message).
+        as a package or a network that is missing; ``skipped``, a list of (image, message); ``details``, for each row
+        None or a Bunch with the ``model``, not fitted, and ``classes``, ``confusion``, ``predictions`` and
+        ``trained_on`` as `evaluate` returns them, but as lists; and ``data``, by name the ``images`` and ``labels`` of
+        each data set.
 
     Raises
     ------
@@ -115,8 +122,11 @@ def compare(
     shared = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
     kept = Journal(journal)
     rows: list[dict[str, Any]] = []
+    details: list[Bunch | None] = []
     skipped: dict[str, str] = {}
+    sets: dict[str, Bunch] = {}
     for data in _data_sets(folder, cv):
+        sets[data.name] = Bunch(images=data.images, labels=data.labels)
         for trial in (trial for name in names for trial in _trials(data, name, options, on_error, shared)):
             figures = kept.get(trial.key)
             if figures is None:
@@ -125,10 +135,11 @@ def compare(
                     kept.add(trial.key, figures)
             skipped.update(figures["skipped"])
             rows.append({**trial.head, **{name: figures[name] for name in (*FIGURES, "error")}})
+            details.append(trial.detail(figures))
             if on_row is not None:
                 on_row(rows[-1])
     kept.close()
-    return Bunch(rows=rows, skipped=list(skipped.items()))
+    return Bunch(rows=rows, skipped=list(skipped.items()), details=details, data=sets)
 
 
 def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
@@ -140,6 +151,11 @@ def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
     (['layouts', 'digits'], ['photos'])
     """
     return list(BUILT_IN) if folder is None else [os.path.basename(os.path.abspath(folder))]
+
+
+def default_splits(n_images: int) -> int:
+    """Return how many random splits are made of a folder by default."""
+    return 10 if n_images <= MANY_IMAGES else 1
 
 
 def pyramids_of(preset: str, levels: Any = None) -> dict[str, Any]:
@@ -185,6 +201,8 @@ class _Data:
     def __post_init__(self) -> None:
         if isinstance(self.cv, Iterator):
             self.cv = list(self.cv)  # it is gone through more than once
+        if self.cv is None:
+            self.cv = default_cv(self.labels, n_splits=default_splits(len(self.labels)))
         splits = splits_of(self.cv, self.labels, np.arange(len(self.labels)))  # wrong ones are refused before any work
         paths = isinstance(self.images[0], str)
         files = [(path, os.stat(path).st_mtime_ns) for path in self.images] if paths else None
@@ -217,12 +235,13 @@ class _Trial:
     @property
     def key(self) -> str:
         """A digest of all that the figures depend on."""
-        return key_of(__version__, self.data.key, self.preset, self.options, self.on_error, self.shared["random_state"])
+        kind = (__version__, *DETAILS)
+        return key_of(kind, self.data.key, self.preset, self.options, self.on_error, self.shared["random_state"])
 
     def figures(self) -> dict[str, Any]:
         """Return the figures, or why there are none; only an image that cannot be used stops the comparison."""
         try:
-            model = make(self.preset, **self.options, **self.shared)
+            model = self.model()
             used, bad = self._usable(model)
             result = measure(model, self.data.images, self.data.labels, self._splits(used))
         except ImageError:
@@ -230,6 +249,16 @@ class _Trial:
         except SpmError as error:
             return {**dict.fromkeys(FIGURES), "skipped": [], "error": str(error)}
         return {**_figures(result), "skipped": [(error.source, error.reason) for _, error in bad], "error": None}
+
+    def model(self) -> Any:
+        """Return the preset's model, not fitted."""
+        return make(self.preset, **self.options, **self.shared)
+
+    def detail(self, figures: dict[str, Any]) -> Bunch | None:
+        """Return what else is known of a row that has figures."""
+        if figures["error"] is not None:
+            return None
+        return Bunch(model=self.model(), **{name: figures[name] for name in DETAILS})
 
     def _usable(self, model: Any) -> Any:
         known, shared = self.data.usable, self.shared
@@ -265,6 +294,10 @@ def _figures(result: Bunch) -> dict[str, Any]:
         "n_splits": n_splits,
         "n_train": result.n_train[0],
         "n_test": result.n_test[0],
+        "classes": result.classes.tolist(),
+        "confusion": result.confusion.tolist(),
+        "predictions": [(test.tolist(), found.tolist()) for test, found in result.predictions],
+        "trained_on": [train.tolist() for train in result.trained_on],
     }
 
 

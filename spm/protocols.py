@@ -162,7 +162,7 @@ def evaluate(
         ``train_seconds`` and ``test_seconds`` over all splits, and of the latter ``extract_seconds``, from images to
         vectors, and ``classify_seconds``, from vectors to labels, if the model is a Pipeline; ``peak_bytes``, the most
         memory that the process held meanwhile, or None; ``predictions``, a list of (test positions, labels);
-        ``skipped``, a list of (position, ImageError).
+        ``trained_on``, a list of training positions; ``skipped``, a list of (position, ImageError).
 
     Raises
     ------
@@ -201,6 +201,7 @@ def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[
         classify_seconds=sum(result.classify_seconds for result in results),
         peak_bytes=peak.value,
         predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
+        trained_on=[train for train, _ in splits],
     )
 
 

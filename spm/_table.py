@@ -1,0 +1,31 @@
+"""Rows of text in, a table on standard output out, aligned from the first row on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Table:
+    """A table printed row by row, so that the first figures are there before the last are worked out.
+
+    Parameters
+    ----------
+    head : list of str
+    widest : sequence of sequences of str
+        For every column, texts that its width must hold.
+    n_texts : int
+        The first so many columns are text and go to the left; the others are figures and go to the right. A row may
+        end early, in a text that says why.
+    """
+
+    def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
+        self.head, self.n_texts, self.started = head, n_texts, False
+        self.widths = [max(map(len, [name, *texts])) for name, texts in zip(head, widest, strict=True)]
+
+    def add(self, cells: list[str]) -> None:
+        """Print one row, before the first one the head."""
+        for line in [cells] if self.started else [self.head, cells]:
+            sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
+            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
+            print("  ".join(aligned), flush=True)
+        self.started = True

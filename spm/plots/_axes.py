@@ -1,0 +1,158 @@
+"""What all figures share: axes given or made, images and grids on them, colours and sizes that can be read."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingDependencyError, SpmError
+from ..images import read_image
+from ..local import LocalFeatures
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
+"""Apart for all kinds of colour blindness: those of Okabe and Ito, an ochre in place of their yellow."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+
+SMALLEST = 4.0  # points: text below that is left out
+SCATTERED = 6.0  # pixels, the side of the square that stands for a point on no lattice
+PANEL = 2.6  # inches, the side of one picture in a figure of several
+
+Region = tuple[float, float, float, float]
+
+
+def need(module: str) -> Any:
+    """Import a module of matplotlib, or say how to install it.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'figures need matplotlib, which cannot be imported ({error}): pip install "spm[viz]"'
+        ) from error
+
+
+def take_axes(ax: Any, rows: int = 1, columns: int = 1, size: tuple[float, float] = (PANEL, PANEL)) -> np.ndarray:
+    """Return axes of shape (rows, columns): those given, or of a new figure with panels of `size` inches.
+
+    Raises
+    ------
+    SpmError
+        For another number of axes, or something that is none.
+    """
+    if ax is None:
+        figsize = (columns * size[0], rows * size[1])
+        return need("matplotlib.pyplot").subplots(rows, columns, figsize=figsize, squeeze=False, layout="constrained")[
+            1
+        ]
+    axes = np.array(ax, dtype=object).ravel()
+    strange = [type(each).__name__ for each in axes if not hasattr(each, "imshow")]
+    if strange or len(axes) != rows * columns:
+        wanted = "one matplotlib axes" if rows * columns == 1 else f"{rows} x {columns} matplotlib axes"
+        found = strange[0] if strange else f"{len(axes)} axes"
+        raise SpmError(f"ax must be {wanted}, got {found}: leave it out for a new figure")
+    return axes.reshape(rows, columns)
+
+
+def panel_size(pixels: np.ndarray, side: float = PANEL) -> tuple[float, float]:
+    """Return width and height in inches for a picture of an image, with room for a title."""
+    ratio = np.clip(pixels.shape[1] / pixels.shape[0], 0.4, 2.5)
+    return side * float(np.sqrt(ratio)), side / float(np.sqrt(ratio)) + 0.3
+
+
+def grey_of(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels in grey, still as RGB: what colours are laid over."""
+    return np.repeat(read_image(pixels, "grey")[:, :, None], 3, axis=2)
+
+
+def show_image(ax: Any, pixels: np.ndarray) -> Any:
+    """Draw an image with its pixels' edges on whole numbers, as spm counts coordinates, and no ticks."""
+    height, width = pixels.shape[:2]
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    drawn = ax.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    return drawn
+
+
+def show_grid(ax: Any, region: Region, rows: int, columns: int, *, colour: str = "white") -> None:
+    """Draw the inner lines of a grid and the border of its region, light on a dark rim: seen on any image."""
+    from_edge = need("matplotlib.collections").LineCollection
+    x0, y0, x1, y1 = region
+    across = [[(x0, y), (x1, y)] for y in np.linspace(y0, y1, rows + 1)]
+    down = [[(x, y0), (x, y1)] for x in np.linspace(x0, x1, columns + 1)]
+    for width, shade in ((2.2, "black"), (1.0, colour)):
+        ax.add_collection(from_edge(across + down, colors=shade, linewidths=width, capstyle="projecting", clip_on=True))
+
+
+def show_rectangles(ax: Any, rectangles: np.ndarray, colours: np.ndarray) -> Any:
+    """Fill rectangles (N, 4), x0, y0, x1, y1, with colours (N, 4), without seams."""
+    x0, y0, x1, y1 = rectangles.T
+    corners = np.stack([x0, y0, x1, y0, x1, y1, x0, y1], axis=1).reshape(-1, 4, 2)
+    collection = need("matplotlib.collections").PolyCollection(
+        corners, facecolors=colours, edgecolors="none", antialiased=False
+    )
+    return ax.add_collection(collection, autolim=False)
+
+
+def rectangles_of(local: LocalFeatures) -> np.ndarray:
+    """Return where local features are drawn, (N, 4) x0, y0, x1, y1 in pixels.
+
+    Those are the cells of a map; of points on a lattice squares as large as its step, of others small ones.
+
+    Examples
+    --------
+    >>> centres = np.array([[8, 8], [16, 8]], np.float32)
+    >>> rectangles_of(LocalFeatures(np.ones((2, 128), np.float32), np.hstack([centres, centres]), grid=(16, 24)))
+    array([[ 4.,  4., 12., 12.],
+           [12.,  4., 20., 12.]])
+    """
+    if local.stride is not None:
+        across, down = local.stride[1], local.stride[0]
+        return local.extents * (across, down, across, down) + np.tile(local.offset[::-1], 2)
+    lines = [np.unique(local.extents[:, k]) for k in (0, 1)]
+    gaps = np.concatenate([np.diff(line) for line in lines])
+    if len(gaps) and len(lines[0]) * len(lines[1]) <= 4 * len(local):
+        half = float(np.median(gaps)) / 2
+    else:  # points that are on no lattice
+        half = SCATTERED / 2
+    return local.extents + np.array([-half, -half, half, half])
+
+
+def show_key(ax: Any, colours: Mapping[str, Any]) -> None:
+    """Name colours in a legend below the axes, where it hides nothing."""
+    if colours:
+        patch = need("matplotlib.patches").Patch
+        handles = [patch(color=colour, label=name) for name, colour in colours.items()]
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4, frameon=False, fontsize=7)
+
+
+def outlined(width: float = 2.0, colour: str = "white") -> list[Any]:
+    """Return the path effect that gives text a rim, so that it can be read on any image."""
+    return [need("matplotlib.patheffects").withStroke(linewidth=width, foreground=colour)]
+
+
+def points_of(ax: Any) -> tuple[float, float]:
+    """Return the width and height of axes in points, as they come out after the figure's layout."""
+    figure = ax.get_figure(root=True) if hasattr(ax.figure, "figure") else ax.figure
+    figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
+
+
+def text_size(room: tuple[float, float], longest: int, most: float = 9.0) -> float:
+    """Return the size in points of text of `longest` letters that fits into `room` points, 0 where none does.
+
+    Examples
+    --------
+    >>> text_size((30, 20), 3), text_size((6, 6), 3)
+    (9.0, 0.0)
+    """
+    size = min(most, 0.9 * room[0] / (0.62 * max(longest, 1)), 0.75 * room[1])
+    return size if size >= SMALLEST else 0.0

@@ -1,0 +1,310 @@
+"""Figures of results: counts, rows of a comparison and scores in, matrices and curves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import SpmError, check_choice
+from ._axes import COLOURS, DASHES, points_of, take_axes, text_size
+
+MARKERS = "osD^vPX*"
+
+AXES = {
+    "levels": "finest grid of the pyramid",
+    "values": "values in a vector",
+    "words": "words in the vocabulary",
+    "seconds": "seconds to train and test",
+    "accuracy": "mean per-class accuracy (%)",
+    "train_seconds": "seconds to train",
+    "test_seconds": "seconds to test",
+    "extract_rate": "images a second, features",
+    "classify_rate": "images a second, classifier",
+    "peak_mb": "peak memory (MB)",
+}
+"""What an axis of `curve` says; other keys stand for themselves."""
+
+
+def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
+    """Draw a confusion matrix in per cent of each true class.
+
+    Parameters
+    ----------
+    result : Bunch or array-like of shape (k, k)
+        What `spm.evaluate` returns, or counts, a row a true class.
+    classes : sequence, optional
+        The classes' names; by default those of `result`, or numbers.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Per cents are rounded, and those below one half left out; a class without test images has an empty row. Where
+        cells are too small to be written in, the colours alone are drawn.
+
+    Raises
+    ------
+    SpmError
+        For a matrix that is not square or has negative counts, or another number of classes.
+    MissingDependencyError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> import spm
+    >>> matplotlib.use("Agg")
+    >>> ax = spm.plots.confusion([[3, 1], [0, 2]], ["cat", "dog"])
+    >>> [text.get_text() for text in ax.texts], ax.get_title()
+    (['75', '25', '100'], '87.5 % right, mean of the classes')
+    """
+    counts = np.asarray(getattr(result, "confusion", result), dtype=np.float64)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size or not (counts >= 0).all():
+        raise SpmError(f"a confusion matrix must be square, of counts at least 0, got shape {counts.shape}")
+    names = [str(name) for name in (getattr(result, "classes", range(len(counts))) if classes is None else classes)]
+    if len(names) != len(counts):
+        raise SpmError(f"there are {len(names)} classes but {len(counts)} rows in the matrix")
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    side = 0.36 * len(names) + 0.075 * max(map(len, names)) + 1.2
+    ax = take_axes(ax, size=(side, side))[0, 0]
+    drawn = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    small = 9 if len(names) <= 20 else 7
+    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=small)
+    ax.set_yticks(range(len(names)), names, fontsize=small)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    mean = float(shares.diagonal()[totals[:, 0] > 0].mean()) if totals.any() else 0.0
+    ax.set_title(f"{mean:.1f} % right, mean of the classes", fontsize="medium")
+    _write_shares(ax, shares, drawn)
+    return ax
+
+
+def _write_shares(ax: Any, shares: np.ndarray, drawn: Any) -> None:
+    room = points_of(ax)
+    size = text_size((room[0] / len(shares), room[1] / len(shares)), 3)
+    for (i, j), share in np.ndenumerate(shares) if size else ():
+        if share >= 0.5:
+            colour = "white" if sum(drawn.cmap(share / 100)[:3]) < 1.6 else "black"
+            ax.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=size, color=colour)
+
+
+def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "accuracy", ax: Any = None) -> Any:
+    """Draw accuracy, or another figure, of the rows of `spm.compare` against what they differ in.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As in ``spm.compare(...).rows``; a row has at least the keys `x` and `y`. Rows of different ``data`` and
+        ``preset`` make lines of their own.
+    x : str, default="levels"
+        ``"levels"``: the finest grid, with a line for single levels and one for pyramids, as in table 1 of Lazebnik
+        2006; ``"seconds"``: to train and test; or any key with numbers, such as ``"values"`` or ``"words"``. Points
+        that differ in their levels are named by them.
+    y : str, default="accuracy"
+        Any key with numbers; accuracy is drawn in per cent, with its standard deviation over the splits.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpmError
+        For no rows, or a row without the key; the message lists the keys.
+    MissingDependencyError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> import spm
+    >>> matplotlib.use("Agg")
+    >>> rows = [{"levels": (1,), "accuracy": 0.72}, {"levels": (4,), "accuracy": 0.79},
+    ...         {"levels": (1, 2, 4), "accuracy": 0.81}]
+    >>> ax = spm.plots.curve(rows)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['single level', 'pyramid']
+    """
+    if not rows:
+        raise SpmError("there are no rows to draw: give spm.compare(...).rows")
+    checked = [_check_row(row, x, y) for row in rows]
+    grids = sorted({_finest(row) for row in checked}, key=lambda grid: (grid[0] * grid[1], grid)) if x == "levels" else []
+    ax = take_axes(ax, size=(5.2, 3.8))[0, 0]
+    for k, (name, points) in enumerate(_series(checked, x).items()):
+        places = [grids.index(_finest(row)) if grids else float(row[x]) for row in points]
+        order = np.argsort(places, kind="stable")
+        points = [points[i] for i in order]
+        scale = 100 if y == "accuracy" else 1
+        heights = [scale * row[y] for row in points]
+        errors = [scale * row.get("std", 0) if y == "accuracy" else 0 for row in points]
+        style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+        dashes = DASHES[k // len(COLOURS) % len(DASHES)]
+        ax.errorbar(np.array(places)[order], heights, errors, label=name, linestyle=dashes, capsize=3, **style)
+        if x != "levels" and len({row.get("levels") for row in points}) > 1:
+            _name_points(ax, np.array(places)[order], heights, points, style["color"])
+    _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked])
+    return ax
+
+
+def _check_row(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
+    """Return the row with its sum of seconds, or raise if it has not what is to be drawn."""
+    row = dict(row)
+    if {"train_seconds", "test_seconds"} <= row.keys():
+        row.setdefault("seconds", row["train_seconds"] + row["test_seconds"])
+    numbers = [key for key, value in row.items() if isinstance(value, int | float | np.number)]
+    drawable = numbers + ["levels"] * bool(np.size(row.get("levels", ())))
+    for name, key, choices in (("x", x, drawable), ("y", y, numbers)):
+        check_choice(name, key, choices)
+    return row
+
+
+def _finest(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the rows and columns of the level with the most cells."""
+    pairs = [(level, level) if np.ndim(level) == 0 else tuple(level) for level in row["levels"]]
+    return max(pairs, key=lambda pair: (pair[0] * pair[1], pair))
+
+
+def _levels_name(levels: Sequence[Any]) -> str:
+    """Name a pyramid by its levels.
+
+    Examples
+    --------
+    >>> _levels_name((1, 2, 4)), _levels_name((1, (3, 1)))
+    ('1+2+4', '1+3×1')
+    """
+    return "+".join(str(level) if np.ndim(level) == 0 else f"{level[0]}×{level[1]}" for level in levels)
+
+
+def _series(rows: list[dict[str, Any]], x: str) -> dict[str, list[dict[str, Any]]]:
+    """Group the rows into lines, each named by what tells it from the others."""
+    keys = [key for key in ("preset", "data", "words", "levels") if key != x and (key != "levels" or x == "words")]
+    keys = [key for key in keys if len({str(row.get(key)) for row in rows}) > 1]
+    series: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        parts = [_levels_name(row[key]) if key == "levels" else str(row.get(key, "")) for key in keys]
+        kinds = [""]
+        if x == "levels":  # the coarsest grid alone begins both lines
+            alone = len(row["levels"]) == 1
+            begins = alone and _finest(row) == min(_finest(other) for other in rows)
+            kinds = ["single level"] * alone + ["pyramid"] * (not alone or begins)
+        for kind in kinds:
+            series.setdefault(", ".join(part for part in (*parts, kind) if part), []).append(row)
+    if x == "levels" and all(len(row["levels"]) == 1 for row in rows):
+        series = {name: points for name, points in series.items() if not name.endswith("pyramid")}
+    return series
+
+
+def _name_points(ax: Any, places: np.ndarray, heights: list[float], rows: list[dict[str, Any]], colour: str) -> None:
+    for place, height, row in zip(places, heights, rows, strict=True):
+        style = {"textcoords": "offset points", "fontsize": "x-small", "color": colour}
+        ax.annotate(_levels_name(row.get("levels", ())), (place, height), (5, 4), **style)
+
+
+def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
+    ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
+    if grids:
+        ax.set_xticks(range(len(grids)), grids)
+    elif min(places) > 0 and max(places) >= 8 * min(places):
+        _log_axis(ax, sorted({float(place) for place in places}))
+    ax.grid(alpha=0.3)
+    ax.margins(x=0.12, y=0.12)
+    handles, names = ax.get_legend_handles_labels()
+    if any(names):
+        ax.legend(handles, names, fontsize="small", framealpha=0.8)
+
+
+def _log_axis(ax: Any, places: list[float]) -> None:
+    """Make the axis logarithmic, with ticks at the values themselves where they are few."""
+    ticks = places[:1]
+    for place in places[1:]:
+        if place > 1.25 * ticks[-1]:
+            ticks.append(place)
+    ax.set_xscale("log")
+    if len(ticks) <= 8:
+        ax.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 10 else f"{tick:.2g}" for tick in ticks])
+        ax.set_xticks([], minor=True)
+
+
+def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
+    """Draw precision against recall for every class, with its average precision.
+
+    Average precision is the area under the steps of the curve, as scikit-learn's `average_precision_score` has it
+    (VOC's of 2007 has eleven points instead).
+
+    Parameters
+    ----------
+    scores : array-like of shape (n, k), or (n,) for two classes
+        Decision values: the higher, the more of the class; of two classes for the second.
+    labels : array-like of shape (n,), or bool of shape (n, k)
+        The class of each image; or, where one image can be of several classes, whether it is of each.
+    classes : sequence, optional
+        The classes in the order of the columns, as in `model.classes_`; by default the labels, sorted, or numbers.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        One line a class, named with its average precision, the best first; a class without an image is left out.
+
+    Raises
+    ------
+    SpmError
+        For shapes that do not match, scores that are not finite, or labels that are no classes.
+    MissingDependencyError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> import spm
+    >>> matplotlib.use("Agg")
+    >>> ax = spm.plots.precision_recall([0.9, 0.8, 0.1], ["dog", "cat", "cat"])
+    >>> ax.lines[0].get_label()
+    'dog 1.00'
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    columns, truth, names = _check_scores(scores, labels, classes)
+    kept = [k for k in range(len(names)) if truth[:, k].any()]
+    averages = {k: float(average_precision_score(truth[:, k], columns[:, k])) for k in kept}
+    many = len(kept) > 8
+    ax = take_axes(ax, size=(6.2 if many else 4.6, 4.2))[0, 0]
+    for place, k in enumerate(sorted(kept, key=lambda k: -averages[k])):
+        precision, recall, _ = precision_recall_curve(truth[:, k], columns[:, k])
+        style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
+        ax.step(recall, precision, where="pre", label=f"{names[k]} {averages[k]:.2f}", **style)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="recall", ylabel="precision")
+    ax.set_title(f"mean average precision {np.mean(list(averages.values())):.3f}", fontsize="medium")
+    ax.grid(alpha=0.3)
+    outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "frameon": False}
+    ax.legend(title="average precision", title_fontsize="small", fontsize="small", **(outside if many else {}))
+    return ax
+
+
+def _check_scores(scores: Any, labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return scores and truth of shape (n, k), and the names of the k columns."""
+    columns, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    if columns.ndim not in (1, 2) or not columns.size or not np.isfinite(columns).all() or len(truth) != len(columns):
+        raise SpmError(
+            f"scores must be finite, of shape (n, k) or (n,), with as many labels: got scores of shape {columns.shape} "
+            f"and labels of shape {truth.shape}"
+        )
+    if truth.ndim == 2:
+        names = list(range(truth.shape[1]) if classes is None else classes)
+        truth = truth.astype(bool)
+    else:
+        names = np.unique(truth).tolist() if classes is None else list(classes)
+        strange = sorted({str(label) for label in truth.tolist()} - {str(name) for name in names})
+        if strange:
+            raise SpmError(f"labels hold {', '.join(strange)}, not among the classes {', '.join(map(str, names))}")
+        truth = np.array([[label == name for name in names] for label in truth.tolist()])
+    if columns.ndim == 1:
+        columns, truth, names = columns[:, None], truth[:, -1:], names[-1:] if len(names) <= 2 else names
+    if truth.shape != columns.shape or len(names) != columns.shape[1]:
+        raise SpmError(f"there are {len(names)} classes for scores of shape {np.shape(scores)}: one column a class")
+    if not truth.any():
+        raise SpmError("no image is of any of the classes: there is nothing to find")
+    return columns, truth, [str(name) for name in names]

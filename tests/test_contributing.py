@@ -1,0 +1,64 @@
+"""CONTRIBUTING.md: its worked example is short, runs as it stands there, and passes scikit-learn's checks."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_architecture import FLOOR_OF
+
+import spm
+
+PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
+if not PAGE.is_file():
+    pytest.skip("CONTRIBUTING.md is in the clone alone", allow_module_level=True)
+
+TEXT = PAGE.read_text(encoding="utf-8")
+ENCODER, USE = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+NAMES = {"__name__": __name__}  # pickles find the class here
+exec(ENCODER, NAMES)
+TriangleWords = NAMES["TriangleWords"]
+
+
+@parametrize_with_checks([TriangleWords(n_words=2, random_state=0)])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_it_is_short():
+    assert len(ENCODER.splitlines()) < 40
+
+
+def test_its_weights_are_those_of_the_paper():
+    X = np.random.default_rng(0).random((30, 4)).astype(np.float32)
+    encoder = TriangleWords(n_words=3, random_state=0).fit(X)
+    for x, code in zip(X, encoder.transform(X), strict=True):
+        distances = [np.sqrt(((x - word) ** 2).sum()) for word in encoder.words_]
+        wanted = [max(0, sum(distances) / 3 - distance) for distance in distances]
+        assert np.allclose(code, wanted, atol=1e-3)  # distances by products lose digits
+
+
+def test_it_takes_its_place_on_the_road():
+    names = dict(NAMES)
+    exec(USE, names)
+    vectorizer = names["model"][0]
+    assert type(vectorizer.encoder_) is TriangleWords
+    assert vectorizer.transform(names["scenes"].data[:1]).shape == (1, 20 * 21)
+    assert len(vectorizer.get_feature_names_out()) == 20 * 21
+
+
+@pytest.mark.parametrize("pool", ["sum", "mean", "max"])
+def test_every_pool_takes_its_codes(pool):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
+    pyramid = spm.SpatialPyramid(levels=(1, 2), pool=pool)
+    vec = spm.PyramidVectorizer(encoder=TriangleWords(n_words=4), pyramid=pyramid, norm=None, random_state=0)
+    assert vec.fit_transform(images).shape == (2, 20)
+
+
+def test_every_module_stands_on_the_floor_that_it_names():
+    rows = re.findall(r"^\| (\d) \|.*\| (.*) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 7
+    named = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(named) > 20
+    assert named == {name: FLOOR_OF.get(name) for name in named}

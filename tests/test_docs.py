@@ -1,0 +1,74 @@
+"""The documentation: every Python block of the user guide runs, and the reference has every public name."""
+
+import doctest
+import importlib.util
+import re
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import spm
+
+DOCS = Path(__file__).parents[1] / "docs"
+if not DOCS.is_dir():
+    pytest.skip("the documentation is in the clone alone", allow_module_level=True)
+
+PAGES = [DOCS / "index.md", *sorted((DOCS / "guide").glob("*.md"))]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with what the guide's examples name: photos/, train.txt, holiday.jpg, broken.jpg and net.onnx."""
+    scenes = spm.datasets.make_layouts(8, size=64, n_classes=2)
+    for i, scene in enumerate(scenes.data):
+        path = tmp_path / "photos" / ("coast", "forest")[i // 8] / f"{i % 8 + 1}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene).save(path)
+    shutil.copy(path, tmp_path / "holiday.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "net.onnx").write_bytes(files("spm.data").joinpath("texture_net.onnx").read_bytes())
+    page = (DOCS / "guide" / "images.md").read_text(encoding="utf-8")
+    (tmp_path / "train.txt").write_text(re.search(r"```text\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+def blocks_of(page):
+    """Yield first line and code of every block fenced as python; those that need more are fenced as {code-block}."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        yield text.count("\n", 0, block.start(1)), block.group(1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_guide_runs(page, desk):
+    if page.stem == "maps":
+        pytest.importorskip("onnxruntime")
+    names = {}
+    for line, code in blocks_of(page):
+        if code.startswith(">>>"):
+            test = doctest.DocTestParser().get_doctest(code, names, page.name, str(page), line)
+            failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, clear_globs=False).failed
+            names = test.globs
+            assert failed == 0, f"{page.name}, line {line}: see the captured output"
+        else:
+            exec(compile("\n" * line + code, page, "exec"), names)
+
+
+def test_the_reference_has_every_public_name(tmp_path, monkeypatch):
+    for module in ("docutils", "matplotlib"):
+        pytest.importorskip(module)
+    monkeypatch.syspath_prepend(DOCS)
+    spec = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    conf.write_reference(tmp_path)
+    listed = (tmp_path / "index.rst").read_text(encoding="utf-8").split()
+    assert [name for name in spm._HOMES if f"spm.{name}" not in listed] == []
+    modules = {"kernels": "histogram_intersection", "presets": "lazebnik2006", "datasets": "make_layouts"}
+    for module, name in modules.items():
+        assert f"spm.{module}.{name}" in listed
+        assert f":: {name}\n" in (tmp_path / f"{module}.rst").read_text(encoding="utf-8")
