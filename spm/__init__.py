@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "VLAD": "vlad",
+    "SoftAssignment": "soft",
+    "LLC": "locality",
+    "FisherVector": "fisher",
     "BagOfWords": "encoders",
     "CensusTransform": "fixedwords",
     "DenseSIFT": "sift",
     "EdgePoints": "fixedwords",
     "FeatureMap": "featuremap",
     "FixedVocabulary": "fixedwords",
+    "HomogeneousMap": "kernel_maps",
     "ImageError": "errors",
     "KernelSVC": "svm",
     "KernelSum": "combination",
@@ -63,19 +68,24 @@ if TYPE_CHECKING:
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
     from .featuremap import FeatureMap as FeatureMap
+    from .fisher import FisherVector as FisherVector
     from .fixedwords import CensusTransform as CensusTransform
     from .fixedwords import EdgePoints as EdgePoints
     from .fixedwords import FixedVocabulary as FixedVocabulary
+    from .kernel_maps import HomogeneousMap as HomogeneousMap
     from .keypoints import KeypointFeatures as KeypointFeatures
     from .local import LocalFeatures as LocalFeatures
+    from .locality import LLC as LLC
     from .multiview import MultiViewClassifier as MultiViewClassifier
     from .networks import fetch_network as fetch_network
     from .protocols import evaluate as evaluate
     from .protocols import predict as predict
     from .pyramid import SpatialPyramid as SpatialPyramid
     from .sift import DenseSIFT as DenseSIFT
+    from .soft import SoftAssignment as SoftAssignment
     from .splits import PerClassShuffleSplit as PerClassShuffleSplit
     from .storage import load as load
     from .storage import save as save
     from .svm import KernelSVC as KernelSVC
     from .vectorizer import PyramidVectorizer as PyramidVectorizer
+    from .vlad import VLAD as VLAD

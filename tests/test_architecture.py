@@ -13,12 +13,30 @@ import spm
 ROOT = Path(spm.__file__).parent
 
 FLOORS = {
-    0: ["errors", "boxes", "local", "codes", "receptive", "_onnx", "_opencv", "_parallel"],
-    1: ["images", "datasets", "networks", "_runtime", "splits", "pyramid", "norms", "kernels", "codebooks"],
-    2: ["sift", "featuremap", "encoders", "svm"],
-    3: ["vectorizer", "combination"],
+    0: ["errors", "boxes", "local", "codes", "receptive", "_onnx", "_opencv", "_parallel", "_memory", "_table"],
+    1: [
+        "images",
+        "colours",
+        "_sift_loops",
+        "datasets",
+        "networks",
+        "_runtime",
+        "splits",
+        "binning",
+        "pooling",
+        "pyramid",
+        "norms",
+        "kernels",
+        "kernel_maps",
+        "codebooks",
+        "distances",
+        "mixtures",
+        "kernel_maps",
+    ],
+    2: ["sift", "fixedwords", "keypoints", "featuremap", "encoders", "soft", "locality", "vlad", "fisher", "svm"],
+    3: ["vectorizer", "multiview", "combination"],
     5: ["presets", "storage"],
-    6: ["protocols", "comparison"],
+    6: ["protocols", "journal", "comparison", "decisions", "evidence", "plots", "report"],
     7: ["cli", "__main__", "__init__"],
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
