@@ -12,6 +12,7 @@ from .combination import KernelSum
 from .encoders import BagOfWords
 from .errors import check_choice
 from .featuremap import FeatureMap
+from .handcrafted import best_handcrafted, fisher2010, llc2010, phow2008, vlad2010
 from .pyramid import SpatialPyramid
 from .sift import DenseSIFT
 from .svm import KernelSVC
@@ -205,7 +206,16 @@ def hybrid(
     return Pipeline([("vectorizer", vectorizer), ("classifier", classifier)])
 
 
-PRESETS: dict[str, Callable[..., Pipeline]] = {"lazebnik2006": lazebnik2006, "spp2014": spp2014, "hybrid": hybrid}
+PRESETS: dict[str, Callable[..., Pipeline]] = {
+    "lazebnik2006": lazebnik2006,
+    "phow2008": phow2008,
+    "llc2010": llc2010,
+    "vlad2010": vlad2010,
+    "fisher2010": fisher2010,
+    "best_handcrafted": best_handcrafted,
+    "spp2014": spp2014,
+    "hybrid": hybrid,
+}
 
 GROUPS: dict[str, Callable[[], list[str]]] = {
     "all": lambda: list(PRESETS),

@@ -35,7 +35,7 @@ FLOORS = {
     ],
     2: ["sift", "fixedwords", "keypoints", "featuremap", "encoders", "soft", "locality", "vlad", "fisher", "svm"],
     3: ["vectorizer", "multiview", "combination"],
-    5: ["presets", "storage"],
+    5: ["presets", "handcrafted", "storage"],
     6: ["protocols", "journal", "comparison", "decisions", "evidence", "plots", "report"],
     7: ["cli", "__main__", "__init__"],
 }
