@@ -134,8 +134,8 @@ def main() -> None:
     kernels = Kernels(images, arguments.kernels)
     inner_cv = spm.PerClassShuffleSplit(n_train=50, n_splits=3, random_state=0).split(fixed[0], labels[fixed[0]])
     inner = [(f"inner{i}", fixed[0][a], fixed[0][b]) for i, (a, b) in enumerate(inner_cv)]
-    random_cv = spm.PerClassShuffleSplit(n_train=100, n_splits=arguments.splits, random_state=0)
-    tens = [(f"random{i}", *split) for i, split in enumerate(random_cv.split(images, labels))]
+    random_cv = spm.PerClassShuffleSplit(n_train=100, n_splits=max(arguments.splits, 1), random_state=0)
+    tens = [(f"random{i}", *split) for i, split in enumerate(random_cv.split(images, labels))][: arguments.splits]
 
     def scores(
         parts: tuple[list[tuple[str, float]], list[str]],

@@ -130,7 +130,7 @@ def llc2010(*, n_words: int = 1024, levels: Levels = (1, 2, 4), C: float = 10.0,
     return _pipeline(vectorizer, _classifier(shared, kernel="linear", C=C))
 
 
-ROOT_SIFT = {"patch_size": (16, 24, 32, 44), "step": 4, "root": True}
+ROOT_SIFT: dict[str, Any] = {"patch_size": (16, 24, 32, 44), "step": 4, "root": True}
 
 
 @_with_shared_options

@@ -125,7 +125,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             check_number("each of sizes", size, least=1, integer=True)
         check_number("window", self.window, least=1, integer=True)
         parts = [part for _, part in getattr(self.estimator, "steps", ())]
-        features = getattr(parts[0], "features", None) if parts else None
+        features: Any = getattr(parts[0], "features", None) if parts else None
         sized = hasattr(features, "get_params") and {"size", "flip", "policy"} <= set(features.get_params())
         if len(parts) != 2 or not sized or not hasattr(parts[1], "decision_function"):
             raise SpmError(

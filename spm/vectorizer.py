@@ -336,7 +336,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def _in_order(self, function: Any, images: Sequence[Any], label: str) -> Iterator[Any]:
         batch = min(max(len(images) // TASKS, 1), MOST_PER_TASK)  # few images may be slow ones: no worker waits long
-        options = {"n_jobs": self.n_jobs, "verbose": self.verbose}
+        options: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": self.verbose}
         return in_order(function, images, batch=batch, label=label, total=len(images), **options)
 
     @property
@@ -374,7 +374,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 def _places(local: LocalFeatures) -> np.ndarray:
     """Return where the features' centres lie between the image's borders, -1/2 to 1/2: shape (N, 2), float32."""
     centres = (local.extents[:, :2] + local.extents[:, 2:]) / 2
-    return (centres / np.float32(local.grid[::-1]) - 0.5).astype(np.float32, copy=False)
+    return (centres / np.array(local.grid[::-1], dtype=np.float32) - 0.5).astype(np.float32, copy=False)
 
 
 def _key(features: Any, image: Any) -> str:
