@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from ._parallel import in_threads, progress_bar, single_threaded
 from .codebooks import kmeans, nearest_words
@@ -63,13 +64,12 @@ class Mixture:
 
 def gaussian_mixture(
     X: np.ndarray,
-    n_words: int,
+    n_components: int,
     *,
     max_iter: int = 100,
-    tol: float = 1e-2,
+    tol: float = 1e-3,
     reg_covar: float = 1e-3,
     start: Mixture | None = None,
-    n_init: int = 1,
     random_state: Any = None,
     n_jobs: int | None = None,
     verbose: bool = False,
@@ -77,26 +77,24 @@ def gaussian_mixture(
     """Fit a mixture of Gaussians with diagonal covariances by expectation and maximisation.
 
     It starts from the clusters of `spm.codebooks.kmeans`. The work is done on descriptors moved and scaled to mean 0
-    and variance 1, by matrix products in float32. The result depends on `random_state` alone, not on the number of
-    threads.
+    and variance 1, in float32 and by matrix products, with sums in float64. The result depends on `random_state`
+    alone, not on the number of threads.
 
     Parameters
     ----------
     X : ndarray of shape (N, D)
         Descriptors; taken as float32.
-    n_words : int
-        How many Gaussians: at most the number of different descriptors.
+    n_components : int
+        At most the number of different descriptors.
     max_iter : int, default=100
         Passes over the descriptors at most.
-    tol : float, default=1e-2
-        Stop when the mean log-likelihood of a descriptor changes by less.
+    tol : float, default=1e-3
+        Stop when the mean log-likelihood of a descriptor grows by less, as scikit-learn's GaussianMixture does.
     reg_covar : float, default=1e-3
         Added to every variance, in parts of the variance of all descriptors along that axis: equal descriptors,
         such as those of flat patches, would have none.
     start : Mixture, optional
         Where to start, in place of k-means.
-    n_init : int, default=1
-        Independent starts of k-means, of which the best is kept.
     random_state : int, RandomState or None
     n_jobs : int or None
         Threads, as joblib means it.
@@ -115,56 +113,48 @@ def gaussian_mixture(
     Examples
     --------
     >>> import numpy as np
-    >>> points = np.random.default_rng(0).normal([[0.0], [9.0]], [[1.0], [2.0]], (2, 4000)).reshape(-1, 1)
+    >>> points = np.random.default_rng(0).normal([[0.0], [8.0]], [[1.0], [2.0]], (2, 4000)).reshape(-1, 1)
     >>> mixture = gaussian_mixture(points, 2, random_state=0)
-    >>> np.sort(mixture.means.round(1).ravel()), np.sort(np.sqrt(mixture.variances).round(1).ravel())
-    (array([0., 9.]), array([1., 2.]))
+    >>> mixture.means.round(1).ravel() + 0.0, np.sqrt(mixture.variances).round(1).ravel()
+    (array([8., 0.]), array([2., 1.]))
     """
     check_number("max_iter", max_iter, least=1, integer=True)
     check_number("tol", tol, least=0)
     check_number("reg_covar", reg_covar, above=0)
     X = np.ascontiguousarray(X, dtype=np.float32)
-    clusters = None
     if start is None:
-        options = {"n_init": n_init, "random_state": random_state, "n_jobs": n_jobs, "verbose": verbose}
-        clusters = nearest_words(X, kmeans(X, n_words, **options).centers)  # checks X too
+        centers = kmeans(X, n_components, random_state=check_random_state(random_state), n_jobs=n_jobs, verbose=verbose)
+        words = nearest_words(X, centers.centers)
     centre, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 0, spread, 1.0)
-    blocks = [moments_of(X[first : first + BLOCK], centre, spread) for first in range(0, len(X), BLOCK)]
-    with single_threaded(), progress_bar("mixture", total=max_iter, unit="pass", verbose=verbose) as bar:
-        if clusters is None:
-            mixture = start.within(centre, spread)  # type: ignore[union-attr]
-        else:
-            mixture = _maximise(_sums_of_clusters(blocks, clusters, n_words), len(X), reg_covar)
-        likelihood = -np.inf
-        for _ in range(max_iter):
+    blocks = [moments_of((X[i : i + BLOCK] - centre) / spread) for i in range(0, len(X), BLOCK)]
+    if start is None:
+        shares = (np.eye(n_components, dtype=np.float32)[words[i : i + BLOCK]] for i in range(0, len(X), BLOCK))
+        sums = np.sum([share.T @ block for share, block in zip(shares, blocks, strict=True)], axis=0, dtype=np.float64)
+        mixture = _maximise(np.asarray(sums), reg_covar)
+    else:
+        mixture = start.within(centre, spread)
+    bar = progress_bar("mixture", total=max_iter, unit="pass", verbose=verbose)
+    likelihood = -np.inf
+    with single_threaded(), bar:
+        for n_iter in range(1, max_iter + 1):  # noqa: B007 (returned)
             bar.update()
             parts = in_threads(partial(_expect, coefficients=mixture.coefficients()), blocks, n_jobs=n_jobs)
-            mixture = _maximise(np.sum([part[0] for part in parts], axis=0), len(X), reg_covar)
+            mixture = _maximise(np.asarray(sum(part[0] for part in parts)), reg_covar)
             before, likelihood = likelihood, sum(part[1] for part in parts) / len(X)
             if abs(likelihood - before) < tol:
                 break
-    return mixture.within(-centre / spread, 1 / spread)
+    return Mixture(mixture.weights, centre + spread * mixture.means, np.square(spread) * mixture.variances, n_iter)
 
 
-def moments_of(values: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return (1, z, z^2) for values of shape (N, D), where z = (x - centre) / spread: shape (N, 1 + 2D), float32."""
+def moments_of(values: np.ndarray, degree: int = 2) -> np.ndarray:
+    """Return (1, x, x^2), or as far as the degree goes, for values of shape (N, D): shape (N, 1 + degree * D)."""
     n, d = values.shape
-    moments = np.empty((n, 1 + 2 * d), dtype=np.float32)
+    moments = np.empty((n, 1 + degree * d), dtype=np.float32)
     moments[:, 0] = 1
-    within = moments[:, 1 : 1 + d]
-    np.subtract(values, centre.astype(np.float32), out=within)
-    within *= (1 / spread).astype(np.float32)
-    np.square(within, out=moments[:, 1 + d :])
+    for power in range(degree):
+        np.power(values, power + 1, out=moments[:, 1 + power * d : 1 + (power + 1) * d], casting="same_kind")
     return moments
-
-
-def _sums_of_clusters(blocks: list[np.ndarray], clusters: np.ndarray, n_words: int) -> np.ndarray:
-    """Return the moments of every cluster, shape (K, 1 + 2D), float64."""
-    sums = np.zeros((n_words, blocks[0].shape[1]))
-    for i, block in enumerate(blocks):
-        np.add.at(sums, clusters[i * BLOCK : (i + 1) * BLOCK], block)
-    return sums
 
 
 def _expect(moments: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, float]:
@@ -172,16 +162,17 @@ def _expect(moments: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, 
     shares = moments @ coefficients  # (n, K)
     top = shares.max(axis=1, keepdims=True)
     shares -= top
-    np.exp(np.maximum(shares, LEAST, out=shares), out=shares)
+    np.maximum(shares, LEAST, out=shares)
+    np.exp(shares, out=shares)
     total = shares.sum(axis=1, keepdims=True)
     shares /= total
     return (shares.T @ moments).astype(np.float64), float((top + np.log(total)).sum(dtype=np.float64))
 
 
-def _maximise(sums: np.ndarray, n: int, reg_covar: float) -> Mixture:
+def _maximise(sums: np.ndarray, reg_covar: float) -> Mixture:
     """Return the mixture whose Gaussians have these shares of the moments, shape (K, 1 + 2D)."""
     d = (sums.shape[1] - 1) // 2
     shares = sums[:, :1] + TINY
     means = sums[:, 1 : 1 + d] / shares
     variances = np.maximum(sums[:, 1 + d :] / shares - np.square(means), 0) + reg_covar
-    return Mixture(shares[:, 0] / n, means, variances)
+    return Mixture(shares[:, 0] / shares.sum(), means, variances)

@@ -81,14 +81,14 @@ def show_image(ax: Any, pixels: np.ndarray) -> Any:
     return drawn
 
 
-def show_grid(ax: Any, region: Region, rows: int, columns: int, *, colour: str = "white") -> None:
-    """Draw the inner lines of a grid and the border of its region, light on a dark rim: seen on any image."""
-    from_edge = need("matplotlib.collections").LineCollection
+def show_grid(ax: Any, region: Region, rows: int, columns: int) -> None:
+    """Draw the lines of a grid over its region, light on a dark rim: seen on any image."""
+    lines = need("matplotlib.collections").LineCollection
     x0, y0, x1, y1 = region
     across = [[(x0, y), (x1, y)] for y in np.linspace(y0, y1, rows + 1)]
     down = [[(x, y0), (x, y1)] for x in np.linspace(x0, x1, columns + 1)]
-    for width, shade in ((2.2, "black"), (1.0, colour)):
-        ax.add_collection(from_edge(across + down, colors=shade, linewidths=width, capstyle="projecting", clip_on=True))
+    for width, shade in ((2.2, "black"), (1.0, "white")):
+        ax.add_collection(lines(across + down, colors=shade, linewidths=width, capstyle="projecting"))
 
 
 def show_rectangles(ax: Any, rectangles: np.ndarray, colours: np.ndarray) -> Any:
@@ -140,10 +140,25 @@ def outlined(width: float = 2.0, colour: str = "white") -> list[Any]:
 
 def points_of(ax: Any) -> tuple[float, float]:
     """Return the width and height of axes in points, as they come out after the figure's layout."""
-    figure = ax.get_figure(root=True) if hasattr(ax.figure, "figure") else ax.figure
+    figure = ax.figure.canvas.figure  # not a subfigure
     figure.draw_without_rendering()
-    box = ax.get_window_extent()
-    return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
+    return _extent(ax)
+
+
+def _extent(ax: Any) -> tuple[float, float]:
+    box, dpi = ax.get_window_extent(), ax.figure.canvas.figure.dpi
+    return box.width * 72 / dpi, box.height * 72 / dpi
+
+
+def fit_labels(*axes: Any) -> None:
+    """Make titles and the names of axes small enough to end where their axes end."""
+    points_of(axes[0])
+    for ax in axes:
+        width, height = _extent(ax)
+        for text, room in ((ax.title, width), (ax.xaxis.label, width), (ax.yaxis.label, height)):
+            longest = max(map(len, text.get_text().split("\n")))
+            if longest:
+                text.set_fontsize(min(text.get_fontsize(), max(SMALLEST, room / (0.58 * longest))))
 
 
 def text_size(room: tuple[float, float], longest: int, most: float = 9.0) -> float:

@@ -13,7 +13,18 @@ from ..evidence import channel_names, region_of, vectorizer_of
 from ..images import read_image
 from ..local import LocalFeatures
 from ..pyramid import SpatialPyramid
-from ._axes import Region, need, outlined, panel_size, show_grid, show_image, take_axes
+from ._axes import (
+    Region,
+    fit_labels,
+    need,
+    outlined,
+    panel_size,
+    points_of,
+    show_grid,
+    show_image,
+    take_axes,
+    text_size,
+)
 
 
 def pyramid(image: Any, model: Any, *, n_channels: int = 12, layer: int = 0, ax: Any = None) -> np.ndarray:
@@ -78,6 +89,7 @@ def pyramid(image: Any, model: Any, *, n_channels: int = 12, layer: int = 0, ax:
             start = int(grids[:level].prod(axis=1).sum())
             values = cells[start : start + rows * columns].reshape(rows, columns, -1)
             _draw_histograms(axes[1, level], values, names, size, region)
+    fit_labels(*axes.ravel())
     return axes
 
 
@@ -106,13 +118,16 @@ def _draw_histograms(ax: Any, values: np.ndarray, names: list[str], size: tuple[
     lefts = x0 + width * (j + 0.05 + 0.9 * k / n)
     shades = need("matplotlib").colormaps["cividis"](k.ravel() / n)
     ax.bar(lefts.ravel(), -scale * values.ravel(), 0.9 * width / n * 0.9, bottoms.ravel(), align="edge", color=shades)
-    show_grid(ax, region, rows, columns, colour="black")
+    rectangle = need("matplotlib.patches").Rectangle
+    for corner in np.ndindex(rows, columns):
+        place = (x0 + width * corner[1], y0 + height * corner[0])
+        ax.add_patch(rectangle(place, width, height, fill=False, linewidth=0.8, clip_on=False))
     ax.set(xlim=(0, size[1]), ylim=(size[0], 0), aspect="equal", yticks=[])
     ax.spines[:].set_visible(False)
     if columns == 1:
         ticks = x0 + width * (0.05 + 0.9 * (np.arange(n) + 0.45) / n)
-        ax.set_xticks(ticks, names, rotation=90, fontsize=7)
-        ax.tick_params(length=0)
+        ax.set_xticks(ticks, names, rotation=90)
+        ax.tick_params(length=0, labelsize=max(text_size((np.inf, points_of(ax)[0] / n), 1, 7), 2))
     else:
         ax.set(xticks=[])
 
@@ -129,7 +144,8 @@ def feature_map(
     """Draw channels of a network's map where they lie in the image, with the bins that a pyramid cuts them into.
 
     Bins are drawn as the pyramid pools them: of whole cells, [floor(i H / n), ceil((i + 1) H / n)), so that neighbours
-    may share cells. Every second bin is drawn dashed and set in, to tell shared cells apart.
+    may share cells. Every second bin is drawn dashed and set in, to tell shared cells apart. A channel's title has its
+    least value, which is dark, and its largest, which is bright.
 
     Parameters
     ----------
@@ -165,8 +181,8 @@ def feature_map(
     >>> maps = spm.presets.spp2014()[0].features
     >>> image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     >>> axes = spm.plots.feature_map(image, maps, channels=[3, 5], pyramid=spm.SpatialPyramid(levels=(1, 2)))
-    >>> axes.shape, axes[0, 1].get_title()
-    ((2, 3), 'channel 3')
+    >>> axes.shape, axes[0, 1].get_title()[:10]
+    ((2, 3), 'channel 3:')
     """
     if not hasattr(features, "extract"):
         vectorizer = vectorizer_of(features)
@@ -189,6 +205,7 @@ def feature_map(
         row[0].set_title(f"{down} × {across} bins" if pyramid else "image", fontsize="medium")
         for panel in row if pyramid else ():
             _draw_bins(panel, local, down, across)
+    fit_labels(*axes.ravel())
     return axes
 
 
@@ -213,7 +230,9 @@ def _draw_maps(
     show_image(row[0], pixels)
     for ax, channel in zip(row[1:], chosen, strict=True):
         ax.imshow(values[:, :, channel], cmap="cividis", extent=(x0, x1, y1, y0), interpolation="nearest")
-        ax.set_title(f"channel {channel}", fontsize="medium")
+        low, high = values[:, :, channel].min(), values[:, :, channel].max()
+        span = f"{low:.2g} to {high:.2g}".replace("-", "−")
+        ax.set_title(f"channel {channel}: {span}", fontsize="medium")
     for ax in row:
         ax.set(xlim=(min(0, x0), max(width, x1)), ylim=(max(height, y1), min(0, y0)), xticks=[], yticks=[])
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpmError, check_choice
-from ._axes import COLOURS, DASHES, points_of, take_axes, text_size
+from ._axes import COLOURS, DASHES, fit_labels, outlined, points_of, take_axes, text_size
 
 MARKERS = "osD^vPX*"
+TICK = 36.0  # points, the room of a number at an axis
+SINGLE, PYRAMID = "single level", "pyramid"
 
 AXES = {
     "levels": "finest grid of the pyramid",
@@ -68,17 +70,23 @@ def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = No
         raise SpmError(f"there are {len(names)} classes but {len(counts)} rows in the matrix")
     totals = counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
-    side = 0.36 * len(names) + 0.075 * max(map(len, names)) + 1.2
+    side = max(0.36, 1.4 / len(names)) * len(names) + 0.075 * max(map(len, names)) + 1.2
     ax = take_axes(ax, size=(side, side))[0, 0]
     drawn = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    small = 9 if len(names) <= 20 else 7
-    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=small)
-    ax.set_yticks(range(len(names)), names, fontsize=small)
+    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(labelsize=_label_size(ax, len(names)))
     ax.set(xlabel="predicted class", ylabel="true class")
     mean = float(shares.diagonal()[totals[:, 0] > 0].mean()) if totals.any() else 0.0
     ax.set_title(f"{mean:.1f} % right, mean of the classes", fontsize="medium")
+    fit_labels(ax)
     _write_shares(ax, shares, drawn)
     return ax
+
+
+def _label_size(ax: Any, n: int) -> float:
+    """Return the size in points of n names beside as many rows."""
+    return float(np.clip(0.85 * points_of(ax)[1] / n, 2.5, 9))
 
 
 def _write_shares(ax: Any, shares: np.ndarray, drawn: Any) -> None:
@@ -96,8 +104,8 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
     Parameters
     ----------
     rows : sequence of dict
-        As in ``spm.compare(...).rows``; a row has at least the keys `x` and `y`. Rows of different ``data`` and
-        ``preset`` make lines of their own.
+        As in ``spm.compare(...).rows``; a row has at least the keys `x` and `y`, but for those with an ``error``, which
+        are left out. Rows of different ``data``, ``preset`` and ``words`` make lines of their own.
     x : str, default="levels"
         ``"levels"``: the finest grid, with a line for single levels and one for pyramids, as in table 1 of Lazebnik
         2006; ``"seconds"``: to train and test; or any key with numbers, such as ``"values"`` or ``"words"``. Points
@@ -128,30 +136,35 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['single level', 'pyramid']
     """
-    if not rows:
-        raise SpmError("there are no rows to draw: give spm.compare(...).rows")
-    checked = [_check_row(row, x, y) for row in rows]
-    grids = sorted({_finest(row) for row in checked}, key=lambda grid: (grid[0] * grid[1], grid)) if x == "levels" else []
-    ax = take_axes(ax, size=(5.2, 3.8))[0, 0]
-    for k, (name, points) in enumerate(_series(checked, x).items()):
+    checked = [_check_row(row, x, y) for row in rows if not row.get("error")]
+    if not checked:
+        raise SpmError("there are no rows with figures to draw: give spm.compare(...).rows")
+    grids = (
+        sorted({_finest(row) for row in checked}, key=lambda grid: (grid[0] * grid[1], grid)) if x == "levels" else []
+    )
+    ax = take_axes(ax, size=(5.4, 4.2))[0, 0]
+    series = _series(checked, x)
+    bases = list(dict.fromkeys(base for base, _ in series))
+    for (base, kind), points in series.items():
+        k = bases.index(base)
         places = [grids.index(_finest(row)) if grids else float(row[x]) for row in points]
-        order = np.argsort(places, kind="stable")
-        points = [points[i] for i in order]
+        points = [points[i] for i in np.argsort(places, kind="stable")]
+        places = sorted(places)
         scale = 100 if y == "accuracy" else 1
         heights = [scale * row[y] for row in points]
-        errors = [scale * row.get("std", 0) if y == "accuracy" else 0 for row in points]
+        errors = [scale * row.get("std", 0) for row in points] if y == "accuracy" else None
         style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        dashes = DASHES[k // len(COLOURS) % len(DASHES)]
-        ax.errorbar(np.array(places)[order], heights, errors, label=name, linestyle=dashes, capsize=3, **style)
-        if x != "levels" and len({row.get("levels") for row in points}) > 1:
-            _name_points(ax, np.array(places)[order], heights, points, style["color"])
+        style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0]
+        ax.errorbar(places, heights, errors, label=", ".join(filter(None, (base, kind))), capsize=3, **style)
+        if x != "levels" and len({str(row.get("levels")) for row in points}) > 1:
+            _name_points(ax, places, heights, points, style["color"])
     _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked])
     return ax
 
 
 def _check_row(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
     """Return the row with its sum of seconds, or raise if it has not what is to be drawn."""
-    row = dict(row)
+    row = {key: value for key, value in row.items() if value is not None}
     if {"train_seconds", "test_seconds"} <= row.keys():
         row.setdefault("seconds", row["train_seconds"] + row["test_seconds"])
     numbers = [key for key, value in row.items() if isinstance(value, int | float | np.number)]
@@ -178,54 +191,59 @@ def _levels_name(levels: Sequence[Any]) -> str:
     return "+".join(str(level) if np.ndim(level) == 0 else f"{level[0]}×{level[1]}" for level in levels)
 
 
-def _series(rows: list[dict[str, Any]], x: str) -> dict[str, list[dict[str, Any]]]:
-    """Group the rows into lines, each named by what tells it from the others."""
+def _series(rows: list[dict[str, Any]], x: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Group the rows into lines, each named by what tells it from the others and by its kind, if there are kinds."""
     keys = [key for key in ("preset", "data", "words", "levels") if key != x and (key != "levels" or x == "words")]
     keys = [key for key in keys if len({str(row.get(key)) for row in rows}) > 1]
-    series: dict[str, list[dict[str, Any]]] = {}
+    pyramids = any(len(row["levels"]) > 1 for row in rows) if x == "levels" else False
+    coarsest = min(_finest(row) for row in rows) if pyramids else None
+    series: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        parts = [_levels_name(row[key]) if key == "levels" else str(row.get(key, "")) for key in keys]
+        base = ", ".join(
+            f"levels {_levels_name(row[key])}" if key == "levels" else str(row.get(key, "?")) for key in keys
+        )
         kinds = [""]
-        if x == "levels":  # the coarsest grid alone begins both lines
+        if pyramids:  # the coarsest grid alone begins both lines
             alone = len(row["levels"]) == 1
-            begins = alone and _finest(row) == min(_finest(other) for other in rows)
-            kinds = ["single level"] * alone + ["pyramid"] * (not alone or begins)
+            kinds = [SINGLE] * alone + [PYRAMID] * (not alone or _finest(row) == coarsest)
         for kind in kinds:
-            series.setdefault(", ".join(part for part in (*parts, kind) if part), []).append(row)
-    if x == "levels" and all(len(row["levels"]) == 1 for row in rows):
-        series = {name: points for name, points in series.items() if not name.endswith("pyramid")}
+            series.setdefault((base, kind), []).append(row)
     return series
 
 
-def _name_points(ax: Any, places: np.ndarray, heights: list[float], rows: list[dict[str, Any]], colour: str) -> None:
+def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[dict[str, Any]], colour: Any) -> None:
     for place, height, row in zip(places, heights, rows, strict=True):
-        style = {"textcoords": "offset points", "fontsize": "x-small", "color": colour}
-        ax.annotate(_levels_name(row.get("levels", ())), (place, height), (5, 4), **style)
+        if "levels" in row:
+            style = {"textcoords": "offset points", "fontsize": "x-small", "color": colour, "va": "top"}
+            name = _levels_name(row["levels"])
+            ax.annotate(name, (place, height), (4, -3), path_effects=outlined(2, "white"), **style)
 
 
 def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
     ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
+    ax.margins(x=0.15, y=0.12)
+    ax.grid(alpha=0.3)
+    handles, names = ax.get_legend_handles_labels()
+    if any(names):
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
+        ax.legend(handles, names, fontsize="small", **(below if len(names) > 4 else {"framealpha": 0.8}))
     if grids:
         ax.set_xticks(range(len(grids)), grids)
     elif min(places) > 0 and max(places) >= 8 * min(places):
         _log_axis(ax, sorted({float(place) for place in places}))
-    ax.grid(alpha=0.3)
-    ax.margins(x=0.12, y=0.12)
-    handles, names = ax.get_legend_handles_labels()
-    if any(names):
-        ax.legend(handles, names, fontsize="small", framealpha=0.8)
+    fit_labels(ax)
 
 
 def _log_axis(ax: Any, places: list[float]) -> None:
-    """Make the axis logarithmic, with ticks at the values themselves where they are few."""
+    """Make the axis logarithmic, with ticks at the values themselves, as far as they can be read side by side."""
+    apart = np.log(places[-1] / places[0]) * TICK / (0.75 * points_of(ax)[0])
     ticks = places[:1]
     for place in places[1:]:
-        if place > 1.25 * ticks[-1]:
+        if np.log(place / ticks[-1]) > apart:
             ticks.append(place)
     ax.set_xscale("log")
-    if len(ticks) <= 8:
-        ax.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 10 else f"{tick:.2g}" for tick in ticks])
-        ax.set_xticks([], minor=True)
+    ax.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 10 else f"{tick:.2g}" for tick in ticks])
+    ax.set_xticks([], minor=True)
 
 
 def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
@@ -275,12 +293,14 @@ def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = N
     for place, k in enumerate(sorted(kept, key=lambda k: -averages[k])):
         precision, recall, _ = precision_recall_curve(truth[:, k], columns[:, k])
         style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
-        ax.step(recall, precision, where="pre", label=f"{names[k]} {averages[k]:.2f}", **style)
+        ax.step(recall, precision, where="post", label=f"{names[k]} {averages[k]:.2f}", **style)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="recall", ylabel="precision")
     ax.set_title(f"mean average precision {np.mean(list(averages.values())):.3f}", fontsize="medium")
     ax.grid(alpha=0.3)
-    outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "frameon": False}
-    ax.legend(title="average precision", title_fontsize="small", fontsize="small", **(outside if many else {}))
+    outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "frameon": False, "borderpad": 0}
+    size = float(np.clip(points_of(ax)[1] / (1.55 * (len(kept) + 2)), 3, 8)) if many else 8
+    ax.legend(title="average precision", title_fontsize=size, fontsize=size, **(outside if many else {}))
+    fit_labels(ax)
     return ax
 
 

@@ -13,6 +13,7 @@ from ..images import read_image
 from ..local import LocalFeatures
 from ._axes import (
     COLOURS,
+    fit_labels,
     grey_of,
     need,
     outlined,
@@ -26,6 +27,7 @@ from ._axes import (
 )
 
 AGAINST_FOR = "PuOr_r"  # purple and orange: apart for all kinds of colour blindness
+MOST_NAMES = 8  # one below the other
 COVER = 0.8  # how much the strongest vote hides of the image
 
 
@@ -94,15 +96,16 @@ def evidence(
     axes = take_axes(ax, 1, 1 if alone else 2, (width + 0.7, height + 0.3))[0]
     show_image(axes[0], grey_of(pixels))
     if by == "cell":
-        _draw_cells(axes[0], found, level)
+        bar = _draw_cells(axes[0], found, level)
     else:
         heat, size = _feature_heat(feature_votes(model, image, found.label), pixels.shape[:2])
-        _draw_heat(axes[0], heat, size)
+        bar = _draw_heat(axes[0], heat, size, 0.99)  # single features may stand out by far
     votes_alone, intercept = found.score - found.intercept, found.intercept
     sum_of = f"{_text(votes_alone)} votes {'−' if intercept < 0 else '+'} {abs(intercept):.2f} intercept"
     axes[0].set_title(f"{found.label}: {_text(found.score)}\n= {sum_of}", fontsize="medium")
     if not alone:
         _draw_list(axes[1], found.largest(n_channels))
+    fit_labels(*axes, bar)
     return axes
 
 
@@ -117,28 +120,36 @@ def _text(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def _draw_heat(ax: Any, heat: np.ndarray, size: tuple[float, float]) -> None:
-    """Lay votes over an image, with a bar of colours for what lies on an area of `size`, (height, width) pixels."""
+def _draw_heat(ax: Any, heat: np.ndarray, size: tuple[float, float], quantile: float = 1.0) -> Any:
+    """Lay votes over an image, with a bar of colours for what lies on an area of `size`, (height, width) pixels.
+
+    Votes beyond the quantile of all have the strongest colour. Returned are the bar's axes.
+    """
     heat = heat * size[0] * size[1]
-    reach = max(float(np.abs(heat).max()), 1e-12)
+    reach = max(float(np.quantile(np.abs(heat), quantile)), 1e-12)
     norm = need("matplotlib.colors").Normalize(-reach, reach)
     shades = need("matplotlib").colormaps[AGAINST_FOR]
     colours = shades(norm(heat))
-    colours[:, :, 3] = COVER * np.sqrt(np.abs(heat) / reach)
+    colours[:, :, 3] = COVER * np.sqrt(np.minimum(np.abs(heat) / reach, 1))
     ax.imshow(colours, extent=(0, heat.shape[1], heat.shape[0], 0), interpolation="nearest")
     mappable = need("matplotlib.cm").ScalarMappable(norm, shades)
-    bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.8, label=f"votes in {size[1]:.0f} × {size[0]:.0f} pixels")
+    bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.8, extend="neither" if quantile == 1 else "both")
+    bar.set_label(f"votes in {size[1]:.0f} × {size[0]:.0f} pixels", fontsize="small")
     bar.ax.tick_params(labelsize="small")
+    return bar.ax
 
 
-def _draw_cells(ax: Any, found: Votes, level: int | None) -> None:
-    """Draw the votes of cells, and where they can be read their numbers, those of coarser levels shared out."""
+def _draw_cells(ax: Any, found: Votes, level: int | None) -> Any:
+    """Draw the votes of cells, and where they can be read their numbers, those of coarser levels shared out.
+
+    Returned are the axes of the bar of colours.
+    """
     heat = found.heat(level)
     layer = max(found.layers, key=lambda layer: int(layer.grids.prod(axis=1).max()))
     rows, columns = layer.grids[level] if level is not None else layer.grids.max(axis=0)
     x0, y0, x1, y1 = layer.region
     height, width = (y1 - y0) / rows, (x1 - x0) / columns
-    _draw_heat(ax, heat, (height, width))
+    bar = _draw_heat(ax, heat, (height, width))
     show_grid(ax, layer.region, rows, columns)
     down, across = (cells_of_pixels(heat.shape[k], layer.region, k, n) for k, n in ((0, rows), (1, columns)))
     sums = height * down @ heat @ across.T * width  # (rows, columns)
@@ -147,6 +158,7 @@ def _draw_cells(ax: Any, found: Votes, level: int | None) -> None:
     for (i, j), value in np.ndenumerate(sums) if size else ():
         middle = (x0 + width * (j + 0.5), y0 + height * (i + 0.5))
         ax.text(*middle, _text(value), ha="center", va="center", fontsize=size, path_effects=outlined(2, "white"))
+    return bar
 
 
 def _feature_heat(
@@ -171,7 +183,7 @@ def _draw_list(ax: Any, largest: list[tuple[str, float]]) -> None:
     ax.barh(range(len(names)), values, color=[shades(0.85 if value > 0 else 0.15) for value in values])
     ax.set_yticks(range(len(names)), names, fontsize="small")
     ax.set(ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlabel("votes against (−) and for (+)", fontsize="small")
+    ax.set_xlabel("votes against and for the class", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
     ax.axvline(0, color="black", linewidth=0.8)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -242,31 +254,24 @@ def detections(image: Any, boxes: Any, scores: Any = None, labels: Any = None, *
 
 
 def _place_name(ax: Any, name: str, box: np.ndarray, colour: str, taken: list[Any]) -> None:
-    """Write a name at a corner of its box: where it leaves the image and covers other names least."""
+    """Write a name at its box: where it leaves the image and covers other names least, at a corner if it can be."""
     height, width = ax.get_ylim()[0], ax.get_xlim()[1]
     x0, y0, x1, y1 = np.clip(box, 0, (width, height, width, height))
     style = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
-    text = ax.text(0, 0, name, fontsize="small", color="white", bbox=style)
+    text = ax.text(x0, y0, name, fontsize="small", color="white", bbox=style, va="bottom")
     frame = ax.get_window_extent()
-    best, least = None, np.inf
-    for x, y, ha, va in (
-        (x0, y0, "left", "bottom"),
-        (x0, y0, "left", "top"),
-        (x1, y0, "right", "bottom"),
-        (x1, y0, "right", "top"),
-        (x0, y1, "left", "bottom"),
-        (x0, y1, "left", "top"),
-        (x1, y1, "right", "bottom"),
-        (x1, y1, "right", "top"),
-    ):
-        text.set(position=(x, y), ha=ha, va=va)
-        place = text.get_bbox_patch().get_window_extent()
-        covered = sum(_common(place, other) for other in taken) + place.width * place.height - _common(place, frame)
-        if covered < least - 1:
-            best, least = (x, y, ha, va, place), covered
-    if best is not None:
-        text.set(position=best[:2], ha=best[2], va=best[3])
-        taken.append(best[4])
+    line = text.get_bbox_patch().get_window_extent().height * height / frame.height  # in pixels of the image
+    tops = [y0 - line, y0, y1 - line, y1, *(y0 + k * line for k in range(1, MOST_NAMES))]
+    best, least = (x0, tops[0], "left", frame), np.inf
+    for y in tops:
+        for x, side in ((x0, "left"), (x1, "right")):
+            text.set(position=(x, y), ha=side, va="top")
+            place = text.get_bbox_patch().get_window_extent()
+            covered = sum(_common(place, other) for other in taken) + place.width * place.height - _common(place, frame)
+            if covered < least - 1:
+                best, least = (x, y, side, place), covered
+    text.set(position=best[:2], ha=best[2])
+    taken.append(best[3])
 
 
 def _common(a: Any, b: Any) -> float:

@@ -17,6 +17,7 @@ from ..sift import DenseSIFT, lattice
 from ..vectorizer import PyramidVectorizer
 from ._axes import (
     COLOURS,
+    fit_labels,
     grey_of,
     need,
     panel_size,
@@ -30,6 +31,7 @@ from ._axes import (
 )
 
 GAP = 0.15  # of a patch, between two
+LEAST_CONTRAST = 24.0  # grey levels that are stretched from black to white
 
 
 def words(
@@ -43,7 +45,8 @@ def words(
     """Draw visual words: the mean of each word's patches, and the patches nearest to the word.
 
     Patches are cut from the images in grey around the features' centres. Before their mean is taken each is brought
-    to the same brightness and contrast, as SIFT sees it. The nearest patches are shown as they are, nearest first.
+    to the same brightness and contrast, as SIFT sees it, and so are the nearest patches for the drawing. Behind a
+    word's number is how often it occurs.
 
     Parameters
     ----------
@@ -171,30 +174,32 @@ def _patches(
 def _draw_words(
     ax: Any, chosen: np.ndarray, counts: np.ndarray, means: dict[int, np.ndarray], patches: dict[int, Any], n: int
 ) -> Any:
-    pitch = 1 + GAP
-    size = (0.55 * (n + 1) + 1.3, 0.55 * len(chosen) + 0.6)
-    ax = take_axes(ax, size=size)[0, 0]
-    for row, word in enumerate(chosen.tolist()):
-        reach = max(float(np.abs(means[word]).max()), 1e-9)
-        _draw_patch(ax, means[word], 0, row * pitch, (-reach, reach))
-        for k, patch in enumerate(patches[word]):
-            _draw_patch(ax, patch, (k + 1) * pitch + GAP, row * pitch, (0, 255))
-    width, height = (n + 1) * pitch, len(chosen) * pitch - GAP
-    ax.set(xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.05), aspect="equal")
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    ax.xaxis.tick_top()
-    ax.set_xticks([0.5, pitch + GAP + (n * pitch - GAP) / 2], ["mean", "nearest patches"])
     labels = [f"word {word} ({counts[word]})" for word in chosen.tolist()]
-    ax.set_yticks(np.arange(len(chosen)) * pitch + 0.5, labels)
-    size_of_text = text_size((np.inf, points_of(ax)[1] / len(chosen)), 1)
-    ax.tick_params(labelsize=size_of_text or None)
+    pitch, left = 1 + GAP, 0.14 * max(map(len, labels))  # the labels lie on the axes, so that none is cut off
+    width, height = (n + 1) * pitch, len(chosen) * pitch - GAP
+    ax = take_axes(ax, size=(0.55 * (width + left), 0.55 * (height + 0.5)))[0, 0]
+    for row, word in enumerate(chosen.tolist()):
+        for k, patch in enumerate([means[word], *patches[word]]):
+            x, y = k * pitch + GAP * (k > 0), row * pitch
+            ax.imshow(
+                _stretched(patch), cmap="gray", vmin=0, vmax=1, extent=(x, x + 1, y + 1, y), interpolation="nearest"
+            )
+    ax.set(xlim=(-left, width + 0.05), ylim=(height + 0.05, -0.45), aspect="equal", xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    room = points_of(ax)[0] / (width + left)  # of one patch
+    style = {"fontsize": max(text_size((room * left, room), max(map(len, labels))), 3), "va": "center"}
+    for row, label in enumerate(labels):
+        ax.text(-0.1, row * pitch + 0.5, label, ha="right", **style)
+    for x, title in ((0.5, "mean"), (pitch + GAP + (n * pitch - GAP) / 2, "nearest patches" if n > 1 else "nearest")):
+        ax.text(x, -0.25, title, ha="center", **style)
     return ax
 
 
-def _draw_patch(ax: Any, patch: np.ndarray, x: float, y: float, levels: tuple[float, float]) -> None:
-    extent = (x, x + 1, y + 1, y)
-    ax.imshow(patch, cmap="gray", vmin=levels[0], vmax=levels[1], extent=extent, interpolation="nearest")
+def _stretched(patch: np.ndarray) -> np.ndarray:
+    """Stretch a patch over 0..1, a nearly flat one less, so that noise stays small."""
+    low, high = float(patch.min()), float(patch.max())
+    spread = max(high - low, LEAST_CONTRAST if patch.dtype == np.uint8 else 1e-9)
+    return 0.5 + (patch - (low + high) / 2) / spread
 
 
 def word_map(
@@ -270,6 +275,7 @@ def word_map(
     show_key(ax, dict(zip((f"word {name}" for name in names), COLOURS, strict=False)))
     n_used = len(np.unique(used[drawn]))
     ax.set_title(f"{drawn.sum()} patches, {n_used} of {len(shades)} words", fontsize="medium")
+    fit_labels(ax)
     return ax
 
 
