@@ -21,6 +21,7 @@ _HOMES = {
     "HomogeneousMap": "kernel_maps",
     "ImageError": "errors",
     "KernelSVC": "svm",
+    "KernelProduct": "combination",
     "KernelSum": "combination",
     "KeypointFeatures": "keypoints",
     "LocalFeatures": "local",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from . import plots as plots
     from . import presets as presets
     from . import report as report
+    from .combination import KernelProduct as KernelProduct
     from .combination import KernelSum as KernelSum
     from .comparison import compare as compare
     from .datasets import load_folder as load_folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sklearn.kernel_approximation import AdditiveChi2Sampler
 from .combination import KernelSum
 from .errors import SpmError
 from .kernel_maps import HomogeneousMap
-from .kernels import KERNELS
+from .kernels import KERNELS, evaluate_kernel
 from .vectorizer import PyramidVectorizer
 
 ROWS = 256  # training vectors at once in float64
@@ -69,8 +69,7 @@ def decide(model: Any, image: Any, label: Any = None) -> Decision:
     seen = vectors
     for step in maps:
         seen = [step.transform(seen[0])]
-    given = first._sum(vectors) if isinstance(first, KernelSum) else seen[0]
-    scores = np.ravel(classifier.decision_function(given))
+    scores = np.ravel(classifier.decision_function(_kernel_of(first, seen)))
     label, sign, machine = _machine(classifier, label, scores)
     terms = _kernel_terms(first, classifier, machine, seen)
     intercept = float(np.broadcast_to(classifier.intercept_, len(scores))[machine])
@@ -105,10 +104,23 @@ def steps_of(model: Any) -> tuple[Any, list[Any], Any]:
 
 
 def roads_of(first: Any) -> list[tuple[str, PyramidVectorizer]]:
-    """Return the fitted vectorizers that a `PyramidVectorizer` or a `KernelSum` is, with their names."""
+    """Return the fitted vectorizers that a `PyramidVectorizer` or a `KernelSum` is, with their names.
+
+    Raises
+    ------
+    SpmError
+        If one of a `KernelSum` is something else, such as a Pipeline.
+    """
     if not isinstance(first, KernelSum):
         return [("", first)]
-    return [(name, fitted) for (name, _), fitted in zip(first.vectorizers, first.vectorizers_, strict=True)]
+    roads = [(name, fitted) for (name, _), fitted in zip(first.vectorizers, first.vectorizers_, strict=True)]
+    for name, fitted in roads:
+        if not isinstance(fitted, PyramidVectorizer):
+            raise SpmError(
+                f"the votes of {name!r} in this KernelSum are not known: it is a {type(fitted).__name__}, not a "
+                "PyramidVectorizer, whose values belong to cells"
+            )
+    return roads
 
 
 def _machine(classifier: Any, label: Any, scores: np.ndarray) -> tuple[Any, int, int]:
@@ -132,14 +144,27 @@ def _no_sum(classifier: Any, why: str) -> str:
     )
 
 
+def _weights(first: KernelSum) -> Sequence[float]:
+    return [1.0] * len(first.kernels) if first.weights is None else first.weights
+
+
+def _kernel_of(first: Any, vectors: list[np.ndarray]) -> np.ndarray:
+    """Return what the classifier sees of one image: its vector, or its kernel with the training images."""
+    if not isinstance(first, KernelSum):
+        return vectors[0]
+    roads = zip(_weights(first), first.kernels, vectors, first.vectors_, strict=True)
+    return np.sum([np.float32(w) * evaluate_kernel(kernel, x, S) for w, kernel, x, S in roads], axis=0)
+
+
 def _kernel_terms(first: Any, classifier: Any, machine: int, vectors: list[np.ndarray]) -> list[np.ndarray]:
     """Return what each value of each vector adds to a machine's decision, one array (D,) a vector."""
     if isinstance(first, KernelSum):
         if getattr(classifier, "kernel", None) != "precomputed" or not hasattr(classifier, "dual_coef_"):
             raise SpmError(_no_sum(classifier, "behind a KernelSum it must be a KernelSVC(kernel='precomputed')"))
-        weights = first.weights or [1.0] * len(vectors)
-        roads = zip(weights, first.kernels, vectors, first.vectors_, strict=True)
-        dual = classifier.dual_coef_[machine]
+        dual, roads = (
+            classifier.dual_coef_[machine],
+            zip(_weights(first), first.kernels, vectors, first.vectors_, strict=True),
+        )
         return [w * _terms(_kernel_name(classifier, k), x[0], S, dual) for w, k, x, S in roads]
     if hasattr(classifier, "coef_"):
         return [np.atleast_2d(classifier.coef_)[machine].astype(np.float64) * vectors[0][0]]

@@ -12,6 +12,7 @@ from .errors import SpmError
 
 FORMAT = 1
 TRUSTED = (
+    "spm.combination.KernelProduct",
     "spm.combination.KernelSum",
     "spm.encoders.BagOfWords",
     "spm.featuremap.FeatureMap",

@@ -88,7 +88,7 @@ def test_hybrid_is_the_sum_of_both():
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_is_a_pipeline_that_learns(name):
-    if name != "lazebnik2006":
+    if name in ("spp2014", "hybrid"):
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnx")
     model = presets.make(name, levels=(1, 2), n_jobs=1, verbose=False, random_state=0)  # what compare gives to each
@@ -96,7 +96,9 @@ def test_every_preset_is_a_pipeline_that_learns(name):
     with pytest.raises(NotFittedError):
         model[0].transform(X)
     assert repr(clone(model)) == repr(model)
-    model.set_params(**{option: 5 for option in model.get_params() if option.endswith("n_words")})
+    model.set_params(
+        **{option: 5 for option in model.get_params() if option.endswith("n_words") and "census" not in option}
+    )
     before = repr(model)
     model.fit(X, Y)
     assert model.predict([picture("across", 50), picture("down", 51)]).tolist() == ["across", "down"]

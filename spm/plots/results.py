@@ -221,7 +221,7 @@ def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[
 
 def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
     ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
-    ax.margins(x=0.15, y=0.12)
+    ax.margins(x=float(np.clip(TICK / points_of(ax)[0], 0.12, 0.3)), y=0.12)  # names of points end inside
     ax.grid(alpha=0.3)
     handles, names = ax.get_legend_handles_labels()
     if any(names):
@@ -292,6 +292,7 @@ def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = N
     ax = take_axes(ax, size=(6.2 if many else 4.6, 4.2))[0, 0]
     for place, k in enumerate(sorted(kept, key=lambda k: -averages[k])):
         precision, recall, _ = precision_recall_curve(truth[:, k], columns[:, k])
+        precision[-1] = precision[-2]  # not the 1 that stands for no image found
         style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
         ax.step(recall, precision, where="post", label=f"{names[k]} {averages[k]:.2f}", **style)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="recall", ylabel="precision")

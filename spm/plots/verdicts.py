@@ -27,6 +27,7 @@ from ._axes import (
 )
 
 AGAINST_FOR = "PuOr_r"  # purple and orange: apart for all kinds of colour blindness
+RIM = 2.5  # pixels of the figure around a name
 MOST_NAMES = 8  # one below the other
 COVER = 0.8  # how much the strongest vote hides of the image
 
@@ -207,7 +208,7 @@ def detections(image: Any, boxes: Any, scores: Any = None, labels: Any = None, *
     Returns
     -------
     Axes
-        `ax.patches` holds the boxes and `ax.texts` the names, the lowest score first.
+        `ax.patches` holds the boxes, the lowest score first, and `ax.texts` the names, the highest first.
 
     Raises
     ------
@@ -258,15 +259,16 @@ def _place_name(ax: Any, name: str, box: np.ndarray, colour: str, taken: list[An
     height, width = ax.get_ylim()[0], ax.get_xlim()[1]
     x0, y0, x1, y1 = np.clip(box, 0, (width, height, width, height))
     style = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
-    text = ax.text(x0, y0, name, fontsize="small", color="white", bbox=style, va="bottom")
+    bright = sum(need("matplotlib.colors").to_rgb(colour)) > 1.6
+    text = ax.text(x0, y0, name, fontsize="small", color="black" if bright else "white", bbox=style, va="top")
     frame = ax.get_window_extent()
-    line = text.get_bbox_patch().get_window_extent().height * height / frame.height  # in pixels of the image
+    line = text.get_window_extent().padded(RIM).height * height / frame.height  # in pixels of the image
     tops = [y0 - line, y0, y1 - line, y1, *(y0 + k * line for k in range(1, MOST_NAMES))]
     best, least = (x0, tops[0], "left", frame), np.inf
     for y in tops:
         for x, side in ((x0, "left"), (x1, "right")):
-            text.set(position=(x, y), ha=side, va="top")
-            place = text.get_bbox_patch().get_window_extent()
+            text.set(position=(x, y), ha=side)
+            place = text.get_window_extent().padded(RIM)
             covered = sum(_common(place, other) for other in taken) + place.width * place.height - _common(place, frame)
             if covered < least - 1:
                 best, least = (x, y, side, place), covered
