@@ -28,6 +28,7 @@ _HOMES = {
     "MultiViewClassifier": "multiview",
     "PerClassShuffleSplit": "splits",
     "PyramidVectorizer": "vectorizer",
+    "SparseCoding": "sparse_coding",
     "SpatialPyramid": "pyramid",
     "SpmError": "errors",
     "compare": "comparison",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from .pyramid import SpatialPyramid as SpatialPyramid
     from .sift import DenseSIFT as DenseSIFT
     from .soft import SoftAssignment as SoftAssignment
+    from .sparse_coding import SparseCoding as SparseCoding
     from .splits import PerClassShuffleSplit as PerClassShuffleSplit
     from .storage import load as load
     from .storage import save as save

@@ -100,6 +100,8 @@ def steps_of(model: Any) -> tuple[Any, list[Any], Any]:
         )
     if not hasattr(steps[-1], "classes_"):
         raise SpmError("this model is not fitted: call fit(images, labels) first")
+    if not hasattr(steps[-1], "decision_function"):
+        raise SpmError(_no_sum(steps[-1], "it has no decision_function"))
     return steps[0], steps[1:-1], steps[-1]
 
 

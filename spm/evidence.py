@@ -92,22 +92,23 @@ class Votes:
         Parameters
         ----------
         level : int, optional
-            The only level to take, 0 being the first; by default all.
+            The only level to take, 0 being the first, of every pyramid that has it; by default all.
 
         Returns
         -------
         ndarray of shape (height, width), float64
             It sums to the votes.
         """
+        which = slice(None) if level is None else slice(self._check_level(level), level + 1)
         heat = np.zeros(self.image_size)
         for layer in self.layers:
-            for cells in layer.levels() if level is None else [layer.levels()[self._check_level(level)]]:
+            for cells in layer.levels()[which]:
                 rows, columns = (cells_of_pixels(self.image_size[k], layer.region, k, cells.shape[k]) for k in (0, 1))
                 heat += rows.T @ cells @ columns
         return heat
 
     def _check_level(self, level: int) -> int:
-        n_levels = min(len(layer.grids) for layer in self.layers)
+        n_levels = max(len(layer.grids) for layer in self.layers)
         check_number("level", level, least=0, integer=True)
         if level >= n_levels:
             raise SpmError(f"level must be one of the pyramid's levels, 0 to {n_levels - 1}, got {level}")

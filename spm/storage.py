@@ -28,6 +28,7 @@ TRUSTED = (
     "spm.multiview.MultiViewClassifier",
     "spm.pyramid.SpatialPyramid",
     "spm.sift.DenseSIFT",
+    "spm.sparse_coding.SparseCoding",
     "spm.svm.KernelSVC",
     "spm.vectorizer.PyramidVectorizer",
 )

@@ -142,10 +142,11 @@ def points_of(ax: Any) -> tuple[float, float]:
     """Return the width and height of axes in points, as they come out after the figure's layout."""
     figure = ax.figure.canvas.figure  # not a subfigure
     figure.draw_without_rendering()
-    return _extent(ax)
+    return extent_of(ax)
 
 
-def _extent(ax: Any) -> tuple[float, float]:
+def extent_of(ax: Any) -> tuple[float, float]:
+    """Return the width and height of axes in points, as they are."""
     box, dpi = ax.get_window_extent(), ax.figure.canvas.figure.dpi
     return box.width * 72 / dpi, box.height * 72 / dpi
 
@@ -154,7 +155,7 @@ def fit_labels(*axes: Any) -> None:
     """Make titles and the names of axes small enough to end where their axes end."""
     points_of(axes[0])
     for ax in axes:
-        width, height = _extent(ax)
+        width, height = extent_of(ax)
         for text, room in ((ax.title, width), (ax.xaxis.label, width), (ax.yaxis.label, height)):
             longest = max(map(len, text.get_text().split("\n")))
             if longest:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpmError, check_choice
-from ._axes import COLOURS, DASHES, fit_labels, outlined, points_of, take_axes, text_size
+from ._axes import COLOURS, DASHES, extent_of, fit_labels, outlined, points_of, take_axes, text_size
 
 MARKERS = "osD^vPX*"
+LARGEST = 12.0  # inches, the side of a confusion matrix
 TICK = 36.0  # points, the room of a number at an axis
 SINGLE, PYRAMID = "single level", "pyramid"
 
@@ -71,6 +72,7 @@ def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = No
     totals = counts.sum(axis=1, keepdims=True)
     shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     side = max(0.36, 1.4 / len(names)) * len(names) + 0.075 * max(map(len, names)) + 1.2
+    side = min(side, LARGEST)
     ax = take_axes(ax, size=(side, side))[0, 0]
     drawn = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
@@ -90,7 +92,7 @@ def _label_size(ax: Any, n: int) -> float:
 
 
 def _write_shares(ax: Any, shares: np.ndarray, drawn: Any) -> None:
-    room = points_of(ax)
+    room = extent_of(ax)
     size = text_size((room[0] / len(shares), room[1] / len(shares)), 3)
     for (i, j), share in np.ndenumerate(shares) if size else ():
         if share >= 0.5:
@@ -109,7 +111,7 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
     x : str, default="levels"
         ``"levels"``: the finest grid, with a line for single levels and one for pyramids, as in table 1 of Lazebnik
         2006; ``"seconds"``: to train and test; or any key with numbers, such as ``"values"`` or ``"words"``. Points
-        that differ in their levels are named by them.
+        that differ in their levels are named by them, where the axes are two inches wide or more.
     y : str, default="accuracy"
         Any key with numbers; accuracy is drawn in per cent, with its standard deviation over the splits.
     ax : Axes, optional
@@ -143,7 +145,7 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
         sorted({_finest(row) for row in checked}, key=lambda grid: (grid[0] * grid[1], grid)) if x == "levels" else []
     )
     ax = take_axes(ax, size=(5.4, 4.2))[0, 0]
-    series = _series(checked, x)
+    series, wide = _series(checked, x), points_of(ax)[0] > 4 * TICK
     bases = list(dict.fromkeys(base for base, _ in series))
     for (base, kind), points in series.items():
         k = bases.index(base)
@@ -156,7 +158,7 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
         style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0]
         ax.errorbar(places, heights, errors, label=", ".join(filter(None, (base, kind))), capsize=3, **style)
-        if x != "levels" and len({str(row.get("levels")) for row in points}) > 1:
+        if x != "levels" and wide and len({str(row.get("levels")) for row in points}) > 1:
             _name_points(ax, places, heights, points, style["color"])
     _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked])
     return ax

@@ -91,16 +91,14 @@ def evidence(
     check_choice("by", by, ("cell", "feature"))
     check_number("n_channels", n_channels, least=1, integer=True)
     found = votes(model, image, label)
+    shares = [] if by == "cell" else feature_votes(model, image, found.label)
+    heat = found.heat(level)
     pixels = read_image(image)
     alone = ax is not None and np.size(ax) == 1
     width, height = panel_size(pixels, side=3.6)
     axes = take_axes(ax, 1, 1 if alone else 2, (width + 0.7, height + 0.3))[0]
     show_image(axes[0], grey_of(pixels))
-    if by == "cell":
-        bar = _draw_cells(axes[0], found, level)
-    else:
-        heat, size = _feature_heat(feature_votes(model, image, found.label), pixels.shape[:2])
-        bar = _draw_heat(axes[0], heat, size, 0.99)  # single features may stand out by far
+    bar = _draw_cells(axes[0], heat, found, level) if by == "cell" else _draw_features(axes[0], shares, heat.shape)
     votes_alone, intercept = found.score - found.intercept, found.intercept
     sum_of = f"{_text(votes_alone)} votes {'−' if intercept < 0 else '+'} {abs(intercept):.2f} intercept"
     axes[0].set_title(f"{found.label}: {_text(found.score)}\n= {sum_of}", fontsize="medium")
@@ -140,14 +138,14 @@ def _draw_heat(ax: Any, heat: np.ndarray, size: tuple[float, float], quantile: f
     return bar.ax
 
 
-def _draw_cells(ax: Any, found: Votes, level: int | None) -> Any:
+def _draw_cells(ax: Any, heat: np.ndarray, found: Votes, level: int | None) -> Any:
     """Draw the votes of cells, and where they can be read their numbers, those of coarser levels shared out.
 
     Returned are the axes of the bar of colours.
     """
-    heat = found.heat(level)
-    layer = max(found.layers, key=lambda layer: int(layer.grids.prod(axis=1).max()))
-    rows, columns = layer.grids[level] if level is not None else layer.grids.max(axis=0)
+    wanted = slice(None) if level is None else slice(level, level + 1)
+    layer = max(found.layers, key=lambda layer: layer.grids[wanted].prod(axis=1).max(initial=0))
+    rows, columns = layer.grids[wanted].max(axis=0)
     x0, y0, x1, y1 = layer.region
     height, width = (y1 - y0) / rows, (x1 - x0) / columns
     bar = _draw_heat(ax, heat, (height, width))
@@ -162,19 +160,20 @@ def _draw_cells(ax: Any, found: Votes, level: int | None) -> Any:
     return bar
 
 
-def _feature_heat(
-    found: list[tuple[LocalFeatures, np.ndarray]], size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[float, float]]:
-    """Spread each feature's vote over its square or cell: a heat map, and the height and width of the smallest."""
+def _draw_features(ax: Any, found: list[tuple[LocalFeatures, np.ndarray]], size: tuple[int, ...]) -> Any:
+    """Draw each feature's vote spread over its square or cell, by the size of the smallest.
+
+    Returned are the axes of the bar of colours.
+    """
     heat = np.zeros(size)
     sides = []
     for local, shares in found:
         rectangles = rectangles_of(local)
-        sides.append(tuple(np.ptp(rectangles[0].reshape(2, 2), axis=0)[::-1]))
+        sides += [(y1 - y0, x1 - x0) for x0, y0, x1, y1 in rectangles[:1].tolist()]
         corners = np.rint(rectangles).astype(int).clip(0, np.tile(size[::-1], 2))
         for (x0, y0, x1, y1), share in zip(corners.tolist(), shares.tolist(), strict=True):
             heat[y0:y1, x0:x1] += share / max((y1 - y0) * (x1 - x0), 1)
-    return heat, min(sides)
+    return _draw_heat(ax, heat, min(sides, default=(1.0, 1.0)), 0.99)  # single features may stand out by far
 
 
 def _draw_list(ax: Any, largest: list[tuple[str, float]]) -> None:
