@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -61,7 +62,7 @@ def _enter() -> None:
 class _Workers:
     """The calls of one `in_order` under way in this process, which can be stopped and waited for.
 
-    After an error joblib leaves its threads at work, and one that is inside OpenCV when the interpreter
+    After an error the other threads are still at work, and one that is inside OpenCV when the interpreter
     ends aborts the process.
     """
 
@@ -107,7 +108,7 @@ def in_order(
     total: int | None = None,
     verbose: bool = False,
 ) -> Iterator[T]:
-    """Yield ``function(item)`` for every item, in order, from joblib workers.
+    """Yield ``function(item)`` for every item, in order, from workers.
 
     Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise.
 
@@ -129,17 +130,48 @@ def in_order(
     batches = _batched(items, batch)
     with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
+        backend = joblib.parallel.get_active_backend(prefer="threads")[0]
         workers = _Workers()
+        work = partial(workers.call, function)
+        if getattr(backend, "uses_threads", False):
+            done = _from_threads(work, batches, backend.effective_n_jobs(n_jobs))
+        else:
+            done = _from_backend(work, batches, n_jobs)
         try:
-            pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-        except ValueError:  # a back-end that returns all at once only, such as "multiprocessing"
-            pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads")
-        try:
-            for results in pool(joblib.delayed(workers.call)(function, part) for part in batches):
+            for results in done:
                 yield from results
                 bar.update(len(results))
         finally:
             workers.stop()
+
+
+def _from_threads(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], n_threads: int) -> Iterator[T]:
+    """Yield what comes of the batches, in order. joblib's threads take a millisecond of every batch for themselves."""
+    if n_threads == 1:
+        yield from map(work, batches)
+        return
+    pool = ThreadPoolExecutor(n_threads)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) == 2 * n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _from_backend(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], n_jobs: int) -> Iterator[T]:
+    """Yield what comes of the batches, in order, from the back-end that the caller has chosen."""
+    import joblib
+
+    try:
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    except ValueError:  # a back-end that returns all at once only, such as "multiprocessing"
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads")
+    yield from pool(joblib.delayed(work)(batch) for batch in batches)
 
 
 def in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: int | None) -> list[T]:

@@ -168,7 +168,7 @@ def _check_preprocess(preprocess: Any) -> dict[str, Any]:
 
 
 def prepare(pixels: np.ndarray, tables: np.ndarray, order: str) -> np.ndarray:
-    """Turn uint8 pixels of shape (h, w[, 3]), RGB, into a network's input of shape (1, channels, h, w), float32."""
+    """Turn uint8 pixels of shape (h, w[, 3]), grey or RGB, into a network's input, (1, channels, h, w), float32."""
     prepared = np.empty((1, len(tables), *pixels.shape[:2]), dtype=np.float32)
     _look_up(np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1)), tables, order == "bgr", prepared[0])
     return prepared
@@ -177,8 +177,8 @@ def prepare(pixels: np.ndarray, tables: np.ndarray, order: str) -> np.ndarray:
 @njit(nogil=True, cache=True)
 def _look_up(pixels: np.ndarray, tables: np.ndarray, backwards: bool, planes: np.ndarray) -> None:
     height, width, channels = pixels.shape
-    for c in range(channels):
-        source = channels - 1 - c if backwards else c
+    for c in range(len(planes)):
+        source = 0 if channels == 1 else channels - 1 - c if backwards else c
         for y in range(height):
             for x in range(width):
                 planes[c, y, x] = tables[c, pixels[y, x, source]]
@@ -333,7 +333,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         fixed = network.graph.fixed
         if fixed[0] is not None:
             sizes = self._insist(fixed, sizes)
-        pixels = read_image(image, "rgb" if network.graph.channels == 3 else "grey")
+        pixels = read_image(image, "stored" if network.graph.channels == 3 else "grey")
         frames = [frame_of(pixels.shape[:2], side, self.policy, fixed) for side in sizes]
         for frame in frames:
             _check_frame(image, network, frame)

@@ -19,7 +19,7 @@ MAX_PIXELS = 100_000_000
 
 ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
 
-_PILLOW_MODES = {"grey": "L", "rgb": "RGB"}
+_CHANNELS: dict[str, tuple[tuple[int, ...], ...]] = {"rgb": ((3,),), "grey": ((),), "stored": ((), (3,))}
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa")
 _NEVER_READ_BEYOND_THEIR_END = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 _ROUNDING = 1e-6  # how far beyond 0..1 a float may lie by rounding alone
@@ -34,12 +34,13 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
         A file of any kind that Pillow reads (the first frame where it has several), turned upright by its EXIF tag;
         or pixels of shape (height, width), (height, width, 1), (height, width, 3) in RGB order or (height, width, 4)
         in RGBA order: uint8, uint16 in 0..65535, float in 0..1, or bool.
-    mode : {"rgb", "grey"}, default="rgb"
-        What to return. Grey is Rec. 601 luma, 0.299 R + 0.587 G + 0.114 B, for files and arrays alike.
+    mode : {"rgb", "grey", "stored"}, default="rgb"
+        What to return. Grey is Rec. 601 luma, 0.299 R + 0.587 G + 0.114 B, for files and arrays alike. ``"stored"`` is
+        grey for 8-bit grey and RGB for all else: for those who can save themselves three equal channels.
 
     Returns
     -------
-    ndarray of shape (height, width, 3) for "rgb" or (height, width) for "grey", dtype uint8
+    ndarray of shape (height, width, 3) for colour or (height, width) for grey, dtype uint8
         C-contiguous and writable. An array that is so already is returned itself, not a copy.
 
     Raises
@@ -60,7 +61,7 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
     >>> read_image(np.zeros((480, 640), np.uint8)).shape
     (480, 640, 3)
     """
-    check_choice("mode", mode, _PILLOW_MODES)
+    check_choice("mode", mode, _CHANNELS)
     if isinstance(image, np.ndarray):
         return _from_array(np.asarray(image), mode)
     if isinstance(image, str | os.PathLike):
@@ -247,7 +248,7 @@ def _pixels(image: Image.Image, mode: str) -> np.ndarray:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    wanted = _PILLOW_MODES[mode]
+    wanted = "L" if mode == "grey" or (mode == "stored" and image.mode == "L") else "RGB"
     if (image.mode, wanted) == ("L", "RGB"):  # OpenCV widens 5 times faster than Pillow
         return cv2.cvtColor(np.asarray(image), cv2.COLOR_GRAY2RGB)
     return np.array(image if image.mode == wanted else image.convert(wanted))
@@ -266,7 +267,7 @@ def _from_array(array: np.ndarray, mode: str, source: str = "array") -> np.ndarr
     pixels = _to_bytes(array, source)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.shape[2:] == {"grey": (), "rgb": (3,)}[mode]:
+    if pixels.shape[2:] in _CHANNELS[mode]:
         return np.require(pixels, requirements=["C", "W"])
     return _pixels(Image.fromarray(pixels), mode)
 

@@ -742,3 +742,11 @@ def test_photographs_travel_the_cnn_road(data_home):
     learn = [0, 1, 2, 6, 7, 8]
     model.fit([paths[k] for k in learn], [kinds[k] for k in learn])
     assert model.score(paths, kinds) == 1
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_grey_images_are_prepared_as_three_equal_channels(order):
+    grey = np.random.default_rng(0).integers(0, 256, (7, 5), dtype=np.uint8)
+    tables, _ = value_tables({"mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 3.0)}, 3)
+    widened = np.repeat(grey[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(prepare(grey, tables, order), prepare(widened, tables, order))

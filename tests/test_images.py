@@ -537,7 +537,7 @@ def test_other_types(image):
 
 
 def test_unknown_modes_list_the_choices():
-    with pytest.raises(SpmError, match="'grey', 'rgb'"):
+    with pytest.raises(SpmError, match="'rgb', 'grey', 'stored'"):
         read_image(smooth(), mode="gray")
 
 
@@ -553,3 +553,12 @@ def test_pillows_settings_are_left_alone(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(smooth(), "PNG"))
     read_image(tmp_path / "a.png")
     assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)) == before
+
+
+@pytest.mark.parametrize("pixels", [smooth(), smooth()[:, :, 0]], ids=["colour", "grey"])
+def test_stored_is_grey_for_grey_and_else_colour(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for image in (tmp_path / "a.png", pixels, Image.fromarray(pixels)):
+        np.testing.assert_array_equal(read_image(image, "stored"), pixels)
+    transparent = Image.fromarray(pixels).convert("RGBA")
+    assert read_image(transparent, "stored").shape == (*pixels.shape[:2], 3)
