@@ -48,6 +48,7 @@ ROADS: dict[str, tuple[Callable[[int], spm.PyramidVectorizer], str]] = {
     "words 1000": (of_preset("best_handcrafted", "words"), "intersection"),
     "words census": (of_preset("best_handcrafted", "census"), "intersection"),
     "phow": (of_preset("phow2008"), "chi2"),
+    "scspm": (of_preset("scspm2009"), "linear"),
     "llc": (of_preset("llc2010"), "linear"),
     "vlad": (of_preset("vlad2010"), "linear"),
     "fisher": (of_preset("fisher2010"), "linear"),
@@ -59,7 +60,14 @@ ROADS: dict[str, tuple[Callable[[int], spm.PyramidVectorizer], str]] = {
     "root 320": (maps((1, 2, 3, 6), 320, ("power", "l2")), "linear"),
     "root 416": (maps((1, 2, 3, 6), 416, ("power", "l2")), "linear"),
 }
-LEARNED_FROM_TRAINING = ("words", "phow", "llc", "vlad", "fisher")  # beginnings of the names of roads with a codebook
+LEARNED_FROM_TRAINING = (
+    "words",
+    "phow",
+    "scspm",
+    "llc",
+    "vlad",
+    "fisher",
+)  # beginnings of the names of roads with a codebook
 SIZES = ["map 224", "map 320", "map 416"]
 ROOTS = ["root 224", "root 320", "root 416"]
 BEST = [("fisher", 1.0), ("words 1000", 0.25), ("words census", 0.25)]
@@ -67,6 +75,7 @@ ROWS: dict[str, tuple[list[tuple[str, float]], list[str]]] = {  # handcrafted ro
     "bag of words (`lazebnik2006(levels=(1,))`)": ([("words 1x1", 1.0)], []),
     "spatial pyramid matching (`lazebnik2006()`)": ([("words", 1.0)], []),
     "`phow2008()`": ([("phow", 1.0)], []),
+    "`scspm2009()`": ([("scspm", 1.0)], []),
     "`llc2010()`": ([("llc", 1.0)], []),
     "`vlad2010()`": ([("vlad", 1.0)], []),
     "`fisher2010()`": ([("fisher", 1.0)], []),

@@ -17,6 +17,7 @@ from .fixedwords import CensusTransform, FixedVocabulary
 from .locality import LLC
 from .pyramid import SpatialPyramid
 from .sift import DenseSIFT
+from .sparse_coding import SparseCoding
 from .svm import KernelSVC
 from .vectorizer import PyramidVectorizer
 from .vlad import VLAD
@@ -95,6 +96,44 @@ def phow2008(*, n_words: int = 600, levels: Levels = (2, 4), C: float = 10.0, **
     pyramid = SpatialPyramid(levels=levels, pool="sum", weights=None)
     vectorizer = _vectorizer(shared, features=features, encoder=BagOfWords(n_words=n_words), pyramid=pyramid, norm="l1")
     return _pipeline(vectorizer, _classifier(shared, kernel="chi2", C=C))
+
+
+@_with_shared_options
+def scspm2009(
+    *, n_words: int = 1024, alpha: float = 0.15, levels: Levels = (1, 2, 4), C: float = 10.0, **shared: Any
+) -> Pipeline:
+    """Return ScSPM, sparse codes over a pyramid, as in Yang, Yu, Gong and Huang 2009: a linear SVM is enough.
+
+    From the paper (sections 3 and 5): SIFT of 16 pixels every 8, 1024 words learned from 50,000 descriptors, the
+    maximum of the codes' absolute values in 1x1, 2x2 and 4x4 cells, a linear SVM; from the authors' program: alpha, and
+    the l2 norm.
+
+    Parameters
+    ----------
+    n_words : int, default=1024
+    alpha : float, default=0.15
+        What a unit of a weight costs, as for `SparseCoding`.
+    levels : sequence, default=(1, 2, 4)
+    C : float, default=10.0
+        What a training error costs.
+    probability, memory, n_jobs, verbose, random_state
+        As for `lazebnik2006`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``vectorizer`` and ``classifier``.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.scspm2009()[0].encoder
+    SparseCoding()
+    """
+    pyramid = SpatialPyramid(levels=levels, pool="max", weights=None)
+    features, encoder = DenseSIFT(patch_size=16, step=8), SparseCoding(n_words=n_words, alpha=alpha)
+    vectorizer = _vectorizer(shared, features=features, encoder=encoder, pyramid=pyramid, norm="l2")
+    return _pipeline(vectorizer, _classifier(shared, kernel="linear", C=C))
 
 
 @_with_shared_options

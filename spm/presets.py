@@ -12,7 +12,7 @@ from .combination import KernelSum
 from .encoders import BagOfWords
 from .errors import check_choice
 from .featuremap import FeatureMap
-from .handcrafted import best_handcrafted, fisher2010, llc2010, phow2008, vlad2010
+from .handcrafted import best_handcrafted, fisher2010, llc2010, phow2008, scspm2009, vlad2010
 from .pyramid import SpatialPyramid
 from .sift import DenseSIFT
 from .svm import KernelSVC
@@ -209,6 +209,7 @@ def hybrid(
 PRESETS: dict[str, Callable[..., Pipeline]] = {
     "lazebnik2006": lazebnik2006,
     "phow2008": phow2008,
+    "scspm2009": scspm2009,
     "llc2010": llc2010,
     "vlad2010": vlad2010,
     "fisher2010": fisher2010,
