@@ -31,6 +31,7 @@ _HOMES = {
     "SparseCoding": "sparse_coding",
     "SpatialPyramid": "pyramid",
     "SpmError": "errors",
+    "VocabularyTree": "vocabulary_tree",
     "compare": "comparison",
     "evaluate": "protocols",
     "fetch_network": "networks",
@@ -93,3 +94,4 @@ if TYPE_CHECKING:
     from .svm import KernelSVC as KernelSVC
     from .vectorizer import PyramidVectorizer as PyramidVectorizer
     from .vlad import VLAD as VLAD
+    from .vocabulary_tree import VocabularyTree as VocabularyTree

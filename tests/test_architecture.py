@@ -31,6 +31,7 @@ FLOORS = {
         "codebooks",
         "distances",
         "mixtures",
+        "vocabulary_tree",
     ],
     2: [
         "sift",
