@@ -42,7 +42,7 @@ myst_enable_extensions = ["deflist"]
 
 ROAD = {  # the modules in the order of the road; what is not named here comes last
     "Images and data": ("images", "datasets", "splits"),
-    "Local features": ("local", "sift", "keypoints", "fixedwords", "featuremap", "networks"),
+    "Local features": ("local", "sift", "keypoints", "fixedwords", "featuremap", "networks", "streaming"),
     "Codes": ("encoders", "codes", "codebooks", "vocabulary_tree", "mixtures"),
     "The pyramid": ("pyramid", "binning", "norms", "boxes"),
     "Whole models": ("vectorizer", "presets", "combination", "multiview", "storage"),

@@ -31,6 +31,7 @@ FLOORS = {
         "codebooks",
         "distances",
         "mixtures",
+        "streaming",
         "vocabulary_tree",
     ],
     2: [
