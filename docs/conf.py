@@ -42,8 +42,8 @@ myst_enable_extensions = ["deflist"]
 
 ROAD = {  # the modules in the order of the road; what is not named here comes last
     "Images and data": ("images", "datasets", "splits"),
-    "Local features": ("local", "sift", "keypoints", "fixedwords", "featuremap", "networks"),
-    "Codes": ("encoders", "codes", "codebooks", "mixtures"),
+    "Local features": ("local", "sift", "keypoints", "fixedwords", "featuremap", "networks", "streaming"),
+    "Codes": ("encoders", "codes", "codebooks", "vocabulary_tree", "mixtures"),
     "The pyramid": ("pyramid", "binning", "norms", "boxes"),
     "Whole models": ("vectorizer", "presets", "combination", "multiview", "storage"),
     "Kernels and classifiers": ("kernels", "kernel_maps", "svm"),

@@ -31,6 +31,7 @@ _HOMES = {
     "SparseCoding": "sparse_coding",
     "SpatialPyramid": "pyramid",
     "SpmError": "errors",
+    "VocabularyTree": "vocabulary_tree",
     "compare": "comparison",
     "evaluate": "protocols",
     "fetch_network": "networks",
@@ -38,6 +39,7 @@ _HOMES = {
     "load_folder": "datasets",
     "predict": "protocols",
     "save": "storage",
+    "stream_descriptors": "streaming",
 }
 _MODULES = ("datasets", "kernels", "networks", "plots", "presets", "report")
 
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
     from .splits import PerClassShuffleSplit as PerClassShuffleSplit
     from .storage import load as load
     from .storage import save as save
+    from .streaming import stream_descriptors as stream_descriptors
     from .svm import KernelSVC as KernelSVC
     from .vectorizer import PyramidVectorizer as PyramidVectorizer
     from .vlad import VLAD as VLAD
+    from .vocabulary_tree import VocabularyTree as VocabularyTree

@@ -78,23 +78,32 @@ class WordEncoder(EncoderMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float32)
         if self.clusterer is None:
             options = {"n_init": self.n_init, "random_state": self.random_state}
+            fitted = None
             words = kmeans(X, self.n_words, n_jobs=self.n_jobs, verbose=self.verbose, **options).centers
         else:
-            words = self._cluster(X)
+            fitted = self._cluster(X)
+            words = fitted.cluster_centers_
+        self.assigner_ = fitted if hasattr(fitted, "assign") else None
         self.words_ = np.ascontiguousarray(words, dtype=np.float32)
         return self
 
-    def _cluster(self, X: np.ndarray) -> np.ndarray:
+    def _cluster(self, X: np.ndarray) -> Any:
+        """Return a fitted clone of the clusterer."""
         clusterer = clone(self.clusterer)
         seed_if_unset(clusterer, self.random_state)
         with single_threaded():
-            clusterer.fit(X)
+            clusterer.fit(X, None)  # FrozenEstimator asks for y
         if not hasattr(clusterer, "cluster_centers_"):
             raise SpmError(
                 f"clusterer={self.clusterer!r} learns no cluster_centers_: "
                 "give one that does, such as KMeans, MiniBatchKMeans or BisectingKMeans"
             )
-        return clusterer.cluster_centers_
+        return clusterer
+
+    def _assign(self, values: np.ndarray) -> np.ndarray:
+        """Return one word of each descriptor, (N, D): the nearest, or what the clusterer's own `assign` finds."""
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        return nearest_words(values, self.words_) if self.assigner_ is None else self.assigner_.assign(values)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the words' names, ``word0`` and on."""
@@ -111,6 +120,7 @@ class BagOfWords(WordEncoder):
         Size of the vocabulary.
     clusterer : estimator, optional
         Any scikit-learn clusterer that learns `cluster_centers_`; its centres become the words, as many as it has.
+        One with a method ``assign``, such as `VocabularyTree`, finds the descriptors' words by it.
         By default `spm.codebooks.kmeans`.
     n_init : int, default=1
         Independent starts of the default clustering.
@@ -125,6 +135,8 @@ class BagOfWords(WordEncoder):
     ----------
     words_ : ndarray of shape (n_words, D), float32
         The vocabulary.
+    assigner_ : estimator or None
+        The fitted clusterer, where it has a method ``assign``.
 
     Examples
     --------
@@ -137,9 +149,9 @@ class BagOfWords(WordEncoder):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, once."""
-        nearest = nearest_words(np.ascontiguousarray(values, dtype=np.float32), self.words_)
-        ones = np.ones((len(nearest), 1), dtype=np.float32)
-        return Codes(nearest[:, None], ones, ones, len(self.words_))
+        words = self._assign(values)
+        ones = np.ones((len(words), 1), dtype=np.float32)
+        return Codes(words[:, None], ones, ones, len(self.words_))
 
 
 def seed_if_unset(estimator: Any, random_state: Any) -> None:

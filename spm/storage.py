@@ -31,6 +31,7 @@ TRUSTED = (
     "spm.sparse_coding.SparseCoding",
     "spm.svm.KernelSVC",
     "spm.vectorizer.PyramidVectorizer",
+    "spm.vocabulary_tree.VocabularyTree",
 )
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
 

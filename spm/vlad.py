@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .codebooks import nearest_words
 from .codes import Codes
 from .encoders import WordEncoder
 from .mixtures import moments_of
@@ -64,7 +63,7 @@ class VLAD(WordEncoder):
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, with moments (1, x - the words' mean)."""
         values = np.ascontiguousarray(values, dtype=np.float32)
-        words = nearest_words(values, self.words_)[:, None]
+        words = self._assign(values)[:, None]
         middle = self.words_.mean(axis=0)
         return Codes(words, np.ones(words.shape, np.float32), moments_of(values - middle, 1), len(self.words_))
 

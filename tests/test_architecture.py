@@ -31,6 +31,8 @@ FLOORS = {
         "codebooks",
         "distances",
         "mixtures",
+        "streaming",
+        "vocabulary_tree",
     ],
     2: [
         "sift",
