@@ -168,7 +168,7 @@ class KernelProduct(KernelCombination):
     """The product of the kernels of several vectorizers, as columns against the training images.
 
     Two images are alike where every vectorizer finds them so; in the sum any one may. Products of kernels are kernels.
-    Options, attributes and use are those of `KernelSum`, but for the weights, which would scale the product only.
+    Options, attributes and use are those of `KernelSum`, without weights: a factor would scale the whole product only.
 
     Examples
     --------
