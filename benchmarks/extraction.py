@@ -89,7 +89,7 @@ def main() -> None:
     head = ["network", *(f"{loop}, images/s" for loop in loops), *shares]
     note = (
         f"{len(paths)} photographs of 15-Scene, shorter side {arguments.size}, {arguments.runs} runs of each in turn. "
-        "The bare loops get prepared inputs; spm resizes, pools and normalises too, and from files it reads and decodes."
+        "The bare loops get prepared inputs; spm resizes, pools and normalises too, and from files reads and decodes."
     )
     keep("extraction", "Extraction against the bare network", note, table(head, rows))
 
