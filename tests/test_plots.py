@@ -594,3 +594,9 @@ def test_what_cannot_be_drawn_is_refused_before_a_figure_is_made(call, match, mo
     with pytest.raises(spm.SpmError, match=match):
         call(model, maps)
     assert plt.get_fignums() == []
+
+
+def test_a_dollar_in_a_class_name_is_no_mathematics():
+    ax = plots.confusion([[1, 0], [0, 1]], ["$a_$", "b"])
+    assert ax.get_xticklabels()[0].get_text() == r"\$a_\$"
+    ax.figure.canvas.draw()

@@ -67,6 +67,7 @@ def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = No
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size or not (counts >= 0).all():
         raise SpmError(f"a confusion matrix must be square, of counts at least 0, got shape {counts.shape}")
     names = [str(name) for name in (getattr(result, "classes", range(len(counts))) if classes is None else classes)]
+    names = [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics between two of them
     if len(names) != len(counts):
         raise SpmError(f"there are {len(names)} classes but {len(counts)} rows in the matrix")
     totals = counts.sum(axis=1, keepdims=True)
