@@ -71,9 +71,9 @@ def _fill(logs: np.ndarray, highest: np.ndarray, least: float, words: np.ndarray
             shares[p] /= total
 
 
-def blocks_of(values: np.ndarray) -> list[np.ndarray]:
+def blocks_of(values: np.ndarray, size: int = BLOCK) -> list[np.ndarray]:
     """Cut descriptors into blocks, one at least."""
-    return [values[i : i + BLOCK] for i in range(0, max(len(values), 1), BLOCK)]
+    return [values[i : i + size] for i in range(0, max(len(values), 1), size)]
 
 
 class SoftAssignment(WordEncoder):

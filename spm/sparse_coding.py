@@ -15,6 +15,7 @@ from ._parallel import in_threads, progress_bar
 from .codes import Codes
 from .encoders import EncoderMixin
 from .errors import SpmError, check_number
+from .soft import blocks_of
 
 CODED = 128  # descriptors coded at once, so that what is made of them stays in the cache
 BLOCK = 512  # descriptors whose sums are taken at once; fixed, so that they do not depend on the number of threads
@@ -108,8 +109,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         """Return the codes of descriptors of shape (N, D): the weights of the words that rebuild them."""
         values = np.ascontiguousarray(values, dtype=np.float32)
         gram = self.words_ @ self.words_.T
-        blocks = [values[i : i + CODED] for i in range(0, max(len(values), 1), CODED)]
-        parts = [_nonzero(sparse_codes(block @ self.words_.T, gram, self.alpha)) for block in blocks]
+        parts = [_nonzero(sparse_codes(block @ self.words_.T, gram, self.alpha)) for block in blocks_of(values, CODED)]
         words, weights, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         weights = np.abs(weights) if self.absolute else weights
         return Codes.ragged(words, weights, counts, np.ones((len(values), 1), np.float32), len(self.words_))
@@ -196,8 +196,8 @@ def _learn_from(
     n_jobs: int | None,
 ) -> None:
     """Take a batch's codes into the running means A of u^T u and B of u^T x, and move the words to suit them."""
-    blocks = [batch[i : i + BLOCK] for i in range(0, len(batch), BLOCK)]
-    sums = in_threads(partial(_moments, words=words, gram=words @ words.T, alpha=alpha), blocks, n_jobs=n_jobs)
+    moments = partial(_moments, words=words, gram=words @ words.T, alpha=alpha)
+    sums = in_threads(moments, blocks_of(batch, BLOCK), n_jobs=n_jobs)
     for mean, parts in zip((A, B), zip(*sums, strict=True), strict=True):
         mean *= 1 - share
         for part in parts:
