@@ -9,6 +9,7 @@ import sys
 import xml.etree.ElementTree as ET
 from functools import partial
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -523,11 +524,12 @@ def test_pages_need_matplotlib(result, photos, compared, monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    """The system's Chromium, or else the one that playwright has fetched."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: see CONTRIBUTING.md")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs chromium")
     with api.sync_playwright() as play:
+        if path is None and not Path(play.chromium.executable_path).is_file():
+            pytest.skip("needs Chromium: playwright install chromium")
         started = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()
@@ -548,6 +550,7 @@ def test_in_a_browser(browser, text, compared, tmp_path, width, scheme):
         assert events == [] and [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
         assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
         assert page.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
+        assert [name for name in NAMES if name not in page.inner_text("body")] == []  # read as they are written
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
         context.close()

@@ -155,7 +155,8 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
         places = sorted(places)
         scale = 100 if y == "accuracy" else 1
         heights = [scale * row[y] for row in points]
-        errors = [scale * row.get("std", 0) for row in points] if y == "accuracy" else None
+        known = y == "accuracy" and any("std" in row for row in points)
+        errors = [scale * row.get("std", 0) for row in points] if known else None
         style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0]
         ax.errorbar(places, heights, errors, label=", ".join(filter(None, (base, kind))), capsize=3, **style)
@@ -229,7 +230,7 @@ def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) 
     handles, names = ax.get_legend_handles_labels()
     if any(names):
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
-        ax.legend(handles, names, fontsize="small", **(below if len(names) > 4 else {"framealpha": 0.8}))
+        ax.legend(handles, names, fontsize="small", handlelength=3.2, **(below if len(names) > 4 else {"framealpha": 0.8}))
     if grids:
         ax.set_xticks(range(len(grids)), grids)
     elif min(places) > 0 and max(places) >= 8 * min(places):
