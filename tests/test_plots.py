@@ -10,6 +10,7 @@ import spm
 from spm import plots
 from spm.evidence import feature_votes, votes
 from spm.plots.pictures import _draw_histograms
+from spm.plots.verdicts import _draw_list
 
 matplotlib = pytest.importorskip("matplotlib", minversion="3.7")
 matplotlib.use("Agg")
@@ -316,6 +317,14 @@ def test_evidence_takes_one_axes_or_two(scenes, model):
     assert plots.evidence(scenes.data[0], model, ax=pair).tolist() == pair.tolist()
 
 
+@pytest.mark.parametrize("width", [2.4, 3.2])
+def test_numbers_below_a_narrow_list_of_votes_stay_apart(width):
+    for least in (-0.0605, -0.49, -13.0, 0.0):
+        figure, ax = plt.subplots(figsize=(width, 2), layout="constrained")
+        _draw_list(ax, [("word1", 0.0876), ("word2", least)])
+        check_readable(figure)
+
+
 def test_detections_have_boxes_and_names():
     boxes = [[10, 10, 60, 50], [12, 12, 62, 52], [70, 5, 99, 30]]
     ax = plots.detections(np.zeros((60, 100, 3), np.uint8), boxes, [0.5, 0.9, -0.25], ["cat", "cat", "dog"])
@@ -420,6 +429,30 @@ def test_curve_against_numbers_names_the_levels():
     other = plots.curve(ROWS, x="values", y="test_seconds")
     assert lines(other)["lazebnik2006"] == [(200, 2), (3200, 32), (4200, 42)]
     assert other.get_ylabel() == "seconds to test"
+
+
+def test_curve_of_rows_without_levels():
+    """Models of no pyramid have none: their points bear no name, their lines say so, and no grid can order them."""
+    mixed = [{**ROWS[0], "levels": None, "values": 300}, *ROWS[1:3]]
+    ax = plots.curve(mixed, x="values")
+    assert list(lines(ax).values()) == [[(300, 50), (3200, 60), (4200, 70)]] and texts(ax) == ["4", "1+2+4"]
+    against_words = plots.curve([{**row, "words": 10 * k} for k, row in enumerate(mixed, 1)], x="words")
+    assert list(lines(against_words)) == ["no levels", "levels 4", "levels 1+2+4"]
+    without = [{**row, "levels": None} for row in ROWS[:3]]
+    assert texts(plots.curve(without, x="values")) == []
+    for rows in (mixed, without):
+        with pytest.raises(spm.SpmError, match="x='levels' is not an option"):
+            plots.curve(rows)
+
+
+def test_curve_has_a_legend_that_tells_dashes_and_bars_of_errors_only_where_there_are_errors():
+    ax = plots.curve([{key: value for key, value in row.items() if key != "std"} for row in ROWS[:3]])
+    assert [container.has_yerr for container in ax.containers] == [False, False]
+    legend = ax.get_legend()
+    room = legend.handlelength * legend.get_texts()[0].get_fontsize()  # points
+    dashed = [line for line in legend.get_lines() if line.get_linestyle() == "--"]
+    assert len(dashed) == 1 and room > 3 * sum(dashed[0]._dash_pattern[1])
+    assert all(container.has_yerr for container in plots.curve(ROWS[:3]).containers)
 
 
 def test_curve_against_words_has_a_line_for_each_pyramid():

@@ -203,9 +203,7 @@ def _series(rows: list[dict[str, Any]], x: str) -> dict[tuple[str, str], list[di
     coarsest = min(_finest(row) for row in rows) if pyramids else None
     series: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        base = ", ".join(
-            f"levels {_levels_name(row[key])}" if key == "levels" else str(row.get(key, "?")) for key in keys
-        )
+        base = ", ".join(_part_of_name(row, key) for key in keys)
         kinds = [""]
         if pyramids:  # the coarsest grid alone begins both lines
             alone = len(row["levels"]) == 1
@@ -213,6 +211,12 @@ def _series(rows: list[dict[str, Any]], x: str) -> dict[tuple[str, str], list[di
         for kind in kinds:
             series.setdefault((base, kind), []).append(row)
     return series
+
+
+def _part_of_name(row: Mapping[str, Any], key: str) -> str:
+    if key != "levels":
+        return str(row.get(key, "?"))
+    return f"levels {_levels_name(row[key])}" if key in row else "no levels"
 
 
 def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[dict[str, Any]], colour: Any) -> None:
@@ -230,7 +234,8 @@ def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) 
     handles, names = ax.get_legend_handles_labels()
     if any(names):
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
-        ax.legend(handles, names, fontsize="small", handlelength=3.2, **(below if len(names) > 4 else {"framealpha": 0.8}))
+        style = below if len(names) > 4 else {"framealpha": 0.8}
+        ax.legend(handles, names, fontsize="small", handlelength=3.2, **style)  # room for dashes beside the marker
     if grids:
         ax.set_xticks(range(len(grids)), grids)
     elif min(places) > 0 and max(places) >= 8 * min(places):

@@ -185,6 +185,7 @@ def _draw_list(ax: Any, largest: list[tuple[str, float]]) -> None:
     ax.set(ylim=(len(names) - 0.5, -0.5))
     ax.set_xlabel("votes against and for the class", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
+    ax.locator_params(axis="x", nbins=max(int(points_of(ax)[0] / 40), 2))  # the room of a number at an axis
     ax.axvline(0, color="black", linewidth=0.8)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_title("largest votes", fontsize="medium")
