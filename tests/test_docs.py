@@ -7,6 +7,7 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -58,13 +59,45 @@ def test_the_guide_runs(page, desk):
             exec(compile("\n" * line + code, page, "exec"), names)
 
 
+def load(name, monkeypatch):
+    """Import a script of the documentation."""
+    monkeypatch.syspath_prepend(DOCS)
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_the_road_is_what_its_script_draws(tmp_path, monkeypatch):
+    for module in ("matplotlib", "onnxruntime"):
+        pytest.importorskip(module)
+    pipeline = load("pipeline", monkeypatch)
+    figure = pipeline.draw()
+    renderer = figure.canvas.get_renderer()
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.texts]
+    assert {"SPM, spatial pyramid matching", "SPP, spatial pyramid pooling", "1 × 1", "label"} <= {t for t, _ in boxes}
+    for i, (text, box) in enumerate(boxes):
+        assert box.x0 > 0 and box.y0 > 0 and box.x1 < figure.bbox.x1 and box.y1 < figure.bbox.y1, f"{text} is cut off"
+        assert [other for other, found in boxes[:i] if box.overlaps(found)] == [], text
+    monkeypatch.setattr(pipeline, "draw", lambda: figure)
+    pipeline.save(tmp_path / "pipeline.png")
+    made, kept = Image.open(tmp_path / "pipeline.png"), Image.open(DOCS / "pipeline.png")
+    assert made.size == kept.size and kept.mode == "P" and "transparency" not in kept.info  # seen on dark pages too
+    assert (DOCS / "pipeline.png").stat().st_size < 200_000
+    difference = np.abs(np.asarray(made.convert("RGB"), float) - np.asarray(kept.convert("RGB"), float))
+    assert difference.mean() < 12  # other versions of matplotlib and of fonts set letters a little apart
+
+
+@pytest.mark.parametrize(("page", "path"), [("README.md", "docs/pipeline.png"), ("docs/index.md", "pipeline.png")])
+def test_the_picture_of_the_road_is_shown(page, path):
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    assert re.search(rf"!\[[^\]]{{40,}}\]\({re.escape(path)}\)", text)
+
+
 def test_the_reference_has_every_public_name(tmp_path, monkeypatch):
     for module in ("docutils", "matplotlib"):
         pytest.importorskip(module)
-    monkeypatch.syspath_prepend(DOCS)
-    spec = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
-    conf = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conf)
+    conf = load("conf", monkeypatch)
     conf.write_reference(tmp_path)
     listed = (tmp_path / "index.rst").read_text(encoding="utf-8").split()
     assert [name for name in spm._HOMES if f"spm.{name}" not in listed] == []
