@@ -451,7 +451,7 @@ def test_curve_has_a_legend_that_tells_dashes_and_bars_of_errors_only_where_ther
     legend = ax.get_legend()
     room = legend.handlelength * legend.get_texts()[0].get_fontsize()  # points
     dashed = [line for line in legend.get_lines() if line.get_linestyle() == "--"]
-    assert len(dashed) == 1 and room > 3 * sum(dashed[0]._dash_pattern[1])
+    assert len(dashed) == 1 and room > 2.5 * sum(dashed[0]._dash_pattern[1])
     assert all(container.has_yerr for container in plots.curve(ROWS[:3]).containers)
 
 

@@ -235,7 +235,7 @@ def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) 
     if any(names):
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
         style = below if len(names) > 4 else {"framealpha": 0.8}
-        ax.legend(handles, names, fontsize="small", handlelength=3.2, **style)  # room for dashes beside the marker
+        ax.legend(handles, names, fontsize="small", handlelength=2.6, **style)  # room for dashes beside the marker
     if grids:
         ax.set_xticks(range(len(grids)), grids)
     elif min(places) > 0 and max(places) >= 8 * min(places):
