@@ -59,6 +59,23 @@ def test_the_guide_runs(page, desk):
             exec(compile("\n" * line + code, page, "exec"), names)
 
 
+def test_the_readme_runs(desk):
+    pytest.importorskip("onnxruntime")
+    names = {}
+    for line, code in blocks_of(DOCS.parent / "README.md"):
+        smaller = code.replace("n_train=100, n_splits=10", "n_train=4, n_splits=2")  # the desk has few photographs
+        exec(compile("\n" * line + smaller, "README.md", "exec"), names)
+    assert names["photos"].target_names == ["coast", "forest"] and type(names["model"][0].features) is spm.FeatureMap
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "notebooks/exercises/README.md"])
+def test_links_lead_somewhere(page):
+    path = DOCS.parent / page
+    targets = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+    assert targets or page != "README.md"
+
+
 def load(name, monkeypatch):
     """Import a script of the documentation."""
     monkeypatch.syspath_prepend(DOCS)
