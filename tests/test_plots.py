@@ -455,6 +455,17 @@ def test_curve_has_a_legend_that_tells_dashes_and_bars_of_errors_only_where_ther
     assert all(container.has_yerr for container in plots.curve(ROWS[:3]).containers)
 
 
+def test_names_of_points_end_inside():
+    rows = [{**row, "levels": (1, 2, 3, 6), "values": n} for row, n in zip(ROWS, (64, 3000, 3200), strict=False)]
+    for x in ("values", "train_seconds", "seconds"):
+        for size in ((3.2, 2.6), (5.4, 4.2)):
+            figure, ax = plt.subplots(figsize=size, layout="constrained")
+            plots.curve([*ROWS[:2], *rows], x=x, ax=ax)
+            figure.canvas.draw()
+            ends = [text.get_window_extent().x1 for text in ax.texts]
+            assert ends and max(ends) < ax.bbox.x1, (x, size)
+
+
 def test_curve_against_words_has_a_line_for_each_pyramid():
     rows = [{"levels": levels, "words": n, "accuracy": n / 1000} for levels in ((1,), (1, 2)) for n in (400, 50, 100)]
     ax = plots.curve(rows, x="words")

@@ -229,7 +229,10 @@ def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[
 
 def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
     ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
-    ax.margins(x=float(np.clip(TICK / points_of(ax)[0], 0.12, 0.3)), y=0.12)  # names of points end inside
+    width = points_of(ax)[0]
+    name = max((6 + 4.5 * len(text.get_text()) for text in ax.texts), default=0.0)  # points, beside the last of them
+    room = max(min(TICK / width, 0.3), name / max(width - 2 * name, 1.0))
+    ax.margins(x=float(np.clip(room, 0.12, 0.45)), y=0.12)
     ax.grid(alpha=0.3)
     handles, names = ax.get_legend_handles_labels()
     if any(names):
