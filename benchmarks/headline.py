@@ -45,8 +45,9 @@ def of_preset(name: str, part: str | None = None) -> Callable[[int], spm.Pyramid
 ROADS: dict[str, tuple[Callable[[int], spm.PyramidVectorizer], str]] = {
     "words 1x1": (words(levels=(1,)), "intersection"),
     "words": (words(), "intersection"),
-    "words 1000": (of_preset("best_handcrafted", "words"), "intersection"),
-    "words census": (of_preset("best_handcrafted", "census"), "intersection"),
+    "words mirrored": (of_preset("best_handcrafted", "words"), "intersection"),
+    "census mirrored": (of_preset("best_handcrafted", "census"), "intersection"),
+    "fisher mirrored": (of_preset("best_handcrafted", "fisher"), "linear"),
     "phow": (of_preset("phow2008"), "chi2"),
     "scspm": (of_preset("scspm2009"), "linear"),
     "llc": (of_preset("llc2010"), "linear"),
@@ -70,7 +71,7 @@ LEARNED_FROM_TRAINING = (
 )  # beginnings of the names of roads with a codebook
 SIZES = ["map 224", "map 320", "map 416"]
 ROOTS = ["root 224", "root 320", "root 416"]
-BEST = [("fisher", 1.0), ("words 1000", 0.25), ("words census", 0.25)]
+BEST = [("fisher mirrored", 1.0), ("words mirrored", 0.25), ("census mirrored", 0.25)]
 ROWS: dict[str, tuple[list[tuple[str, float]], list[str]]] = {  # handcrafted roads with weights, maps
     "bag of words (`lazebnik2006(levels=(1,))`)": ([("words 1x1", 1.0)], []),
     "spatial pyramid matching (`lazebnik2006()`)": ([("words", 1.0)], []),

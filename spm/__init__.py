@@ -25,6 +25,7 @@ _HOMES = {
     "KernelSum": "combination",
     "KeypointFeatures": "keypoints",
     "LocalFeatures": "local",
+    "Mirrored": "mirrored",
     "MultiViewClassifier": "multiview",
     "PerClassShuffleSplit": "splits",
     "PyramidVectorizer": "vectorizer",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from .keypoints import KeypointFeatures as KeypointFeatures
     from .local import LocalFeatures as LocalFeatures
     from .locality import LLC as LLC
+    from .mirrored import Mirrored as Mirrored
     from .multiview import MultiViewClassifier as MultiViewClassifier
     from .networks import fetch_network as fetch_network
     from .protocols import evaluate as evaluate

@@ -47,3 +47,14 @@ def check_boxes(boxes: Any) -> np.ndarray:
             f"box {flat[0]} is {checked[flat[0]].tolist()}: x1 must exceed x0 and y1 exceed y0 (order x0, y0, x1, y1)"
         )
     return checked
+
+
+def mirror_boxes(boxes: np.ndarray, width: float) -> np.ndarray:
+    """Return where boxes of shape (n, 4) lie in the mirror image of an image of that width.
+
+    Examples
+    --------
+    >>> mirror_boxes(np.array([[0.0, 5.0, 10.0, 9.0]]), 100)
+    array([[ 90.,   5., 100.,   9.]])
+    """
+    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)

@@ -74,3 +74,29 @@ def check_number(
         wanted = " ".join(["a whole number" if integer else "a finite number", *bounds])
         raise SpmError(f"{name} must be {wanted}, got {value!r}")
     return value
+
+
+PARTS = {
+    "features": (("get_params", "extract", "views", "check"), "DenseSIFT()"),
+    "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
+    "pyramid": (("get_params", "pool", "cell_weights"), "SpatialPyramid()"),
+    "reduce": (("get_params", "fit", "transform"), "PCA()"),
+}
+"""What each nested part must be able to do, and one that can."""
+
+
+def check_part(name: str, part: Any) -> Any:
+    """Return a nested part, or raise `SpmError` when it is a class or lacks what parts of that name must have.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> check_part("reduce", PCA(2))
+    PCA(n_components=2)
+    """
+    methods, example = PARTS[name]
+    lacking = [method for method in methods if not hasattr(part, method)]
+    if lacking or isinstance(part, type):
+        hint = "an object, not a class" if isinstance(part, type) else f"it lacks {', '.join(lacking)}"
+        raise SpmError(f"{name}={part!r} cannot be used ({hint}): give one such as {example}")
+    return part

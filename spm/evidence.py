@@ -227,7 +227,7 @@ def feature_votes(model: Any, image: Any, label: Any = None) -> list[tuple[Local
         if len(views) > 1:
             raise SpmError(
                 f"the votes of single features are known for one view of an image, but {vectorizer.features_!r} "
-                "makes several: show the votes of cells, or give it one size and flip=False"
+                "makes several: show the votes of cells, or give it one size and no mirror image"
             )
         for layer, local in enumerate(views[0]):
             found.append((local, _share(local, layer_codes(vectorizer, local, layer), vectorizer, next(layers))))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .boxes import check_boxes
+from .boxes import check_boxes, mirror_boxes
 from .errors import SpmError
 
 
@@ -30,6 +30,8 @@ class LocalFeatures:
         Of a map: the pixel position, down and across, of the first cell's top left corner.
     image_size : (int, int), optional
         Of a map: the image's height and width in pixels. For points it is the grid.
+    mirrored : bool, default=False
+        Whether the features are those of the mirror image. `to_grid` takes boxes of the image to their places there.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class LocalFeatures:
     stride: tuple[float, float] | None = None
     offset: tuple[float, float] = (0.0, 0.0)
     image_size: tuple[int, int] | None = None
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.extents.shape != (len(self.values), 4):
@@ -89,6 +92,8 @@ class LocalFeatures:
                 f"box {outside[0]} is {boxes[outside[0]].tolist()}: it lies outside the image "
                 f"of width {size[0]:g} and height {size[1]:g}"
             )
+        if self.mirrored:
+            low, high = np.hsplit(mirror_boxes(boxes, size[0]), 2)
         at_low, at_high = low <= 0, high >= size
         if self.stride is not None:
             stride, offset = np.array(self.stride[::-1]), np.array(self.offset[::-1])
@@ -117,3 +122,8 @@ class ExtractorMixin:
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that `extract` would raise, at less cost where there is a cheaper way."""
         self.extract(image)
+
+
+def fingerprint_of(features: Any) -> Any:
+    """Return what an extractor's features depend on beside the image: its own ``fingerprint()``, or its options."""
+    return features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)

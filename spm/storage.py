@@ -25,6 +25,7 @@ TRUSTED = (
     "spm.fixedwords.FixedVocabulary",
     "spm.kernel_maps.HomogeneousMap",
     "spm.keypoints.KeypointFeatures",
+    "spm.mirrored.Mirrored",
     "spm.multiview.MultiViewClassifier",
     "spm.pyramid.SpatialPyramid",
     "spm.sift.DenseSIFT",

@@ -17,9 +17,9 @@ from ._opencv import cv2
 from ._parallel import in_order, single_threaded
 from .codes import Codes
 from .encoders import seed_if_unset
-from .errors import SpmError, check_choice, check_number
+from .errors import PARTS, SpmError, check_choice, check_number, check_part
 from .images import check_images, content_of
-from .local import LocalFeatures
+from .local import LocalFeatures, fingerprint_of
 from .norms import check_norm, normalise
 from .pyramid import POOLS, SpatialPyramid
 from .sift import DenseSIFT
@@ -27,12 +27,6 @@ from .sift import DenseSIFT
 MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
 
-PARTS = {  # what each nested part must be able to do, and one that can
-    "features": (("get_params", "extract", "views", "check"), "DenseSIFT()"),
-    "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
-    "pyramid": (("get_params", "pool", "cell_weights"), "SpatialPyramid()"),
-    "reduce": (("get_params", "fit", "transform"), "PCA()"),
-}
 
 Views = list[tuple[LocalFeatures, ...]]
 
@@ -185,12 +179,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             check_number("sample_per_image", self.sample_per_image, least=1, integer=True)
         if not (self.memory is None or isinstance(self.memory, str | os.PathLike) or hasattr(self.memory, "cache")):
             raise SpmError(f"memory must be a path or a joblib.Memory, got {self.memory!r}")
-        for name, (methods, example) in PARTS.items():
-            part = getattr(self, name)
-            lacking = [method for method in methods if not hasattr(part, method)]
-            if part is not None and (lacking or isinstance(part, type)):
-                hint = "an object, not a class" if isinstance(part, type) else f"it lacks {', '.join(lacking)}"
-                raise SpmError(f"{name}={part!r} cannot be used ({hint}): give one such as {example}")
+        for name in PARTS:
+            if getattr(self, name) is not None:
+                check_part(name, getattr(self, name))
         if self.pyramid is not None:
             self.pyramid.level_weights()
             check_choice("pool", self.pyramid.pool, POOLS)
@@ -385,8 +376,7 @@ def _key(features: Any, image: Any) -> str:
 
     digest = blake2b(content_of(image), digest_size=20)
     kind = type(features)
-    options = features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)
-    made_by = (kind.__module__, kind.__qualname__, options, __version__, cv2.__version__)
+    made_by = (kind.__module__, kind.__qualname__, fingerprint_of(features), __version__, cv2.__version__)
     digest.update(joblib.hash(made_by).encode())
     return digest.hexdigest()
 

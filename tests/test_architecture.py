@@ -35,6 +35,7 @@ FLOORS = {
         "vocabulary_tree",
     ],
     2: [
+        "mirrored",
         "sift",
         "fixedwords",
         "keypoints",
