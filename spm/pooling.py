@@ -18,7 +18,8 @@ def pool_codes(
     first), 0, n - 1). So points fall into disjoint cells, as in Lazebnik 2006, and the cells of a map into the bins
     [floor(i * H / n), ceil((i + 1) * H / n)) of SPP-net (He 2014, section 2.2) and of adaptive pooling.
 
-    Points are pooled at the finest levels only: a level whose cells are made of another's is put together from that.
+    Points are pooled at the finest levels only: a level whose cells are made of another's is put together from that,
+    and where it pays, two that do not nest, such as 2x2 and 3x1, from a level that divides both.
 
     Parameters
     ----------
@@ -40,6 +41,10 @@ def pool_codes(
         Cells by level, row, column. An empty cell is zeros. Sums are taken in float64.
     """
     are_points = bool((extents[:, :2] == extents[:, 2:]).all())
+    n_cells = int(grids.prod(axis=1).sum())
+    if are_points:
+        shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(border)  # of the image, and of its features
+        grids = with_common_grid(grids, codes, len(extents) * float(shares.mean()) if len(regions) else 0)
     parents = parents_of(grids) if are_points else np.full(len(grids), -1)
     sizes = grids.prod(axis=1)
     firsts = np.cumsum(sizes) - sizes  # each level's first cell
@@ -67,7 +72,23 @@ def pool_codes(
             pooled[:, cells] = _join(*made_of, how).reshape(pooled[:, cells].shape)
     if how == "mean":
         pooled /= np.maximum(counts, 1)[:, :, None, None]
-    return pooled.reshape(*shape[:2], codes.n_values)
+    return pooled[:, :n_cells].reshape(len(regions), n_cells, codes.n_values)
+
+
+def with_common_grid(grids: np.ndarray, codes: Codes, n_features: float) -> np.ndarray:
+    """Return the levels and, where that is less work than to pool features twice, one more that divides them all.
+
+    Examples
+    --------
+    >>> few, many = Codes.plain(np.ones((30, 1))), Codes.plain(np.ones((3000, 1)))
+    >>> levels = np.array([[1, 1], [2, 2], [3, 1]])
+    >>> with_common_grid(levels, many, 3000).tolist(), len(with_common_grid(levels, few, 30))
+    ([[1, 1], [2, 2], [3, 1], [6, 2]], 3)
+    """
+    common = np.lcm.reduce(grids, axis=0)
+    n_apart = int((parents_of(grids) < 0).sum())
+    joined = float(common.prod()) * codes.n_words * len(grids)  # additions, each of as many moments
+    return np.vstack([grids, common]) if joined < (n_apart - 1) * n_features * codes.words.shape[1] else grids
 
 
 def parents_of(grids: np.ndarray) -> np.ndarray:
