@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from spm import LocalFeatures, SpatialPyramid, SpmError
 from spm.codes import Codes
-from spm.pooling import pool_codes
+from spm.pooling import pool_codes, with_common_grid
 
 POOLS = ("sum", "mean", "max")
 
@@ -85,6 +85,22 @@ def regions(draw, grid, part):
 def test_points_follow_the_rule(data, grid, n, seed, levels, how):
     local = random_points(n, grid, seed)
     assert_is_the_rule(local, levels, how, Codes.plain(local.values), data.draw(regions(grid, 8)))
+
+
+@given(
+    data=st.data(),
+    grid=grid,
+    seed=st.integers(0, 999),
+    levels=st.sampled_from([[1, 2, (3, 1)], [(2, 1), (1, 3), 1], [3, 2], [(2, 1), (1, 2), (2, 2)]]),
+    how=st.sampled_from(POOLS),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_many_points_follow_the_rule_at_levels_that_do_not_nest(data, grid, seed, levels, how):
+    local = random_points(600, grid, seed)
+    assert_is_the_rule(local, levels, how, Codes.plain(local.values), data.draw(regions(grid, 8)))
+    grids = SpatialPyramid(levels=levels).grids()
+    nests = any((grids[i] % grids == 0).all() for i in range(len(grids)))
+    assert len(with_common_grid(grids, Codes.plain(local.values), 600)) == len(grids) + (not nests)
 
 
 @given(
