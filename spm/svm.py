@@ -131,8 +131,12 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _products(self, X: np.ndarray) -> np.ndarray:
         """Return the kernel of the vectors with the training vectors, weighted and summed: (m, n_machines)."""
         if self.kernel == "linear":
-            blocks = [X[start : start + ROWS] @ self.coef_.T for start in range(0, len(X), ROWS)]
-            return np.concatenate(blocks)
+            products = np.zeros((len(X), len(self.coef_)))
+            for start in range(0, len(X), ROWS):
+                rows = slice(start, start + ROWS)
+                for values in slices(X.shape[1]):
+                    products[rows] += X[rows, values] @ self.coef_[:, values].T
+            return products
         return self._gram(X, getattr(self, "X_fit_", X)) @ self.dual_coef_.T
 
     def _pairs(self) -> list[tuple[int, int]]:

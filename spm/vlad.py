@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .codes import Codes
 from .encoders import WordEncoder
+from .errors import check_choice
 from .mixtures import moments_of
 
 
@@ -23,12 +24,17 @@ class VLAD(WordEncoder):
     n_words : int, default=64
     intra : bool, default=True
         Whether each word's sum is brought to length 1 in each cell.
+    local_pca : bool, default=False
+        Whether each word's differences are turned to the principal axes of its own, which makes power norms fit better
+        (Delhumeau et al. 2013, "local coordinate system").
     clusterer, n_init, random_state, n_jobs, verbose
         As for `BagOfWords`.
 
     Attributes
     ----------
     words_ : ndarray of shape (n_words, D), float32
+    axes_ : ndarray of shape (n_words, D, D), float32, or None
+        With `local_pca`: of each word a row for each principal axis, that of the largest variance first.
 
     Examples
     --------
@@ -44,6 +50,7 @@ class VLAD(WordEncoder):
         *,
         n_words: int = 64,
         intra: bool = True,
+        local_pca: bool = False,
         clusterer: Any = None,
         n_init: int = 1,
         random_state: Any = None,
@@ -59,6 +66,21 @@ class VLAD(WordEncoder):
             verbose=verbose,
         )
         self.intra = intra
+        self.local_pca = local_pca
+
+    def fit(self, X: Any, y: Any = None) -> VLAD:
+        """Learn the vocabulary, and with `local_pca` each word's axes, from descriptors of shape (N, D).
+
+        Raises as `BagOfWords` does.
+        """
+        check_choice("local_pca", self.local_pca, (False, True))
+        super().fit(X)
+        self.axes_ = None
+        if self.local_pca:
+            X = np.asarray(X, dtype=np.float32)
+            nearest = self._assign(X)
+            self.axes_ = np.stack([_axes(X[nearest == k] - word) for k, word in enumerate(self.words_)])
+        return self
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, with moments (1, x - the words' mean)."""
@@ -72,6 +94,8 @@ class VLAD(WordEncoder):
         n_words, d = self.words_.shape
         sums = statistics.reshape(*statistics.shape[:2], n_words, 1 + d)
         apart = sums[..., 1:] - sums[..., :1] * (self.words_ - self.words_.mean(axis=0))
+        if self.axes_ is not None:
+            apart = np.einsum("kij,...kj->...ki", self.axes_, apart)
         if self.intra:
             lengths = np.linalg.norm(apart, axis=-1, keepdims=True)
             apart = apart / np.where(lengths > 0, lengths, 1)
@@ -82,3 +106,11 @@ class VLAD(WordEncoder):
         check_is_fitted(self)
         n_words, d = self.words_.shape
         return np.array([f"word{k}_x{i}" for k in range(n_words) for i in range(d)], dtype=object)
+
+
+def _axes(differences: np.ndarray) -> np.ndarray:
+    """Return the principal axes of differences of shape (n, D), one a row: shape (D, D), float32."""
+    _, axes = np.linalg.eigh(differences.T.astype(np.float64) @ differences)
+    axes = axes.T[::-1]
+    largest = np.abs(axes).argmax(axis=1)[:, None]
+    return np.ascontiguousarray(axes * np.sign(np.take_along_axis(axes, largest, axis=1)), dtype=np.float32)

@@ -16,6 +16,7 @@ ENCODERS = [
     spm.SoftAssignment(n_words=3, n_neighbors=2),
     spm.LLC(n_words=3, n_neighbors=2),
     spm.VLAD(n_words=3),
+    spm.VLAD(n_words=3, local_pca=True),
     spm.FisherVector(n_words=1),  # more lie so far apart on the checks' data that float32 cancels to 4 digits
 ]
 
@@ -117,6 +118,24 @@ def test_vlad_against_its_formula(descriptors):
 def test_vlad_of_the_words_is_zero(descriptors):
     vlad = spm.VLAD(n_words=6, intra=False, random_state=0).fit(descriptors)
     np.testing.assert_allclose(pooled(vlad, vlad.words_), 0, atol=1e-6)
+
+
+def test_vlad_over_each_words_own_axes(descriptors):
+    """A turn leaves lengths and angles alone; along the axes the differences vary less and less, and independently."""
+    plain = spm.VLAD(n_words=6, intra=False, random_state=0).fit(descriptors)
+    turned = spm.VLAD(n_words=6, intra=False, local_pca=True, random_state=0).fit(descriptors)
+    n_values = descriptors.shape[1]
+    parts = [
+        [pooled(vlad, part).reshape(6, n_values) for part in np.split(descriptors[:300], 3)] for vlad in (plain, turned)
+    ]
+    for k in range(6):
+        of_word = [np.stack([part[k] for part in each]) for each in parts]
+        np.testing.assert_allclose(of_word[0] @ of_word[0].T, of_word[1] @ of_word[1].T, atol=1e-2)
+        mine = descriptors[plain._assign(descriptors) == k]
+        spread = np.cov((mine - plain.words_[k]) @ turned.axes_[k].T, rowvar=False, bias=True)
+        np.testing.assert_allclose(spread, np.diag(spread.diagonal()), atol=1e-3 * spread.max())
+        assert (np.diff(spread.diagonal()) < 1e-3 * spread.max()).all()
+    assert plain.axes_ is None and turned.axes_.shape == (6, n_values, n_values)
 
 
 # Fisher vectors
@@ -240,6 +259,7 @@ def test_the_mixture_is_scikit_learns_from_the_same_start(descriptors):
         (spm.SoftAssignment(n_words=6), "mean", 6),
         (spm.LLC(n_words=6), "max", 6),
         (spm.VLAD(n_words=6), "sum", 6 * 5),
+        (spm.VLAD(n_words=6, local_pca=True), "sum", 6 * 5),
         (spm.FisherVector(n_words=6), "sum", 6 * 10),
     ],
 )

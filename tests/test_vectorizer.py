@@ -17,7 +17,8 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils import get_tags
 
 from spm import (
@@ -456,6 +457,15 @@ def test_views_one_by_one_are_what_is_averaged(fitted):
     np.testing.assert_array_equal(
         fitted.transform_views(pictures()[0], boxes)[0], fitted.transform_regions(pictures()[0], boxes)
     )
+
+
+def test_descriptors_may_be_whitened_and_vectors_projected_at_random():
+    features = DenseSIFT(patch_size=8, step=4)
+    vec = vectorizer(features=features, reduce=PCA(6, whiten=True), encoder=BagOfWords(n_words=4)).fit(pictures())
+    described = np.concatenate([vec.reduce_.transform(features.extract(image).values) for image in pictures()])
+    np.testing.assert_allclose(np.cov(described, rowvar=False), np.eye(6), atol=0.05)
+    short = make_pipeline(vec, GaussianRandomProjection(5, random_state=0)).fit_transform(pictures())
+    assert short.shape == (len(pictures()), 5) and np.isfinite(short).all()
 
 
 def test_parts_are_seeded_where_they_leave_it_open():
