@@ -171,9 +171,11 @@ def main() -> None:
         print(rows[-1], flush=True)
     note = f"Mean per-class accuracy, 100 images a class to train, SVM one against the rest, C = {C:g}."
     head = ["road", "fixed split", f"{arguments.splits} random splits"]
-    chosen = table(["sum", *(f"weight {w:g}" for w in WEIGHTS), "chosen"], choices)
-    inside = "What the network's kernel counts, by the mean of three splits inside the fixed training set:"
-    keep(arguments.name, "15-Scene: both roads, and both together", note, table(head, rows), inside, chosen)
+    blocks = [note, table(head, rows)]
+    if choices:
+        blocks.append("What the network's kernel counts, by the mean of three splits inside the fixed training set:")
+        blocks.append(table(["sum", *(f"weight {w:g}" for w in WEIGHTS), "chosen"], choices))
+    keep(arguments.name, "15-Scene: both roads, and both together", *blocks)
 
 
 if __name__ == "__main__":
