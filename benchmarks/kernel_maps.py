@@ -86,7 +86,7 @@ def main() -> None:
         f"{arguments.many:,} training images (means of two training images of one class each, sparse; for the seconds "
         f"alone): map of chi-squared, order 1, {made - start:.0f} s, {mapped.nnz / len(classes):.0f} of "
         f"{mapped.shape[1]} values not zero; LinearSVC of 15 classes {trained - made:.0f} s in one thread. A Gram "
-        f"matrix would have {4 * arguments.many**2 / 1e9:.0f} GB. Accuracy on the test images {found:.1f}."
+        f"matrix would have {4 * arguments.many**2 / 1e9:.1f} GB. Accuracy on the test images {found:.1f}."
     )
     keep("kernel_maps", "Explicit maps against kernels", note, table(head, rows), large)
 
