@@ -125,5 +125,7 @@ class ExtractorMixin:
 
 
 def fingerprint_of(features: Any) -> Any:
-    """Return what an extractor's features depend on beside the image: its own ``fingerprint()``, or its options."""
-    return features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)
+    """Return what an extractor's features depend on beside the image: its kind, and ``fingerprint()`` or options."""
+    kind = type(features)
+    options = features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)
+    return kind.__module__, kind.__qualname__, options

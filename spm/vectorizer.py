@@ -27,7 +27,6 @@ from .sift import DenseSIFT
 MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
 
-
 Views = list[tuple[LocalFeatures, ...]]
 
 
@@ -375,8 +374,7 @@ def _key(features: Any, image: Any) -> str:
     from . import __version__
 
     digest = blake2b(content_of(image), digest_size=20)
-    kind = type(features)
-    made_by = (kind.__module__, kind.__qualname__, fingerprint_of(features), __version__, cv2.__version__)
+    made_by = (*fingerprint_of(features), __version__, cv2.__version__)
     digest.update(joblib.hash(made_by).encode())
     return digest.hexdigest()
 

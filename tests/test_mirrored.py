@@ -112,6 +112,13 @@ def test_features_are_found_again_by_all_that_they_depend_on(images, tmp_path, m
         np.testing.assert_array_equal(vec.fit_transform(images), kept)
 
 
+def test_the_kind_of_features_is_part_of_what_they_depend_on():
+    class Other(spm.DenseSIFT):
+        pass
+
+    assert spm.Mirrored(Other()).fingerprint() != spm.Mirrored(spm.DenseSIFT()).fingerprint()
+
+
 def test_an_image_that_cannot_be_used_is_named(images, tmp_path):
     Image.fromarray(images[0][:8, :8]).save(tmp_path / "small.png")
     for act in (spm.Mirrored().views, spm.Mirrored().check, spm.Mirrored().extract):
