@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from .errors import SpmError, check_choice, check_number
 from .images import check_images, read_image
 from .kernels import KERNELS, evaluate_kernel
+from .together import fit_transform_together, transform_together
 
-BYTES = 2**28  # of one vectorizer's vectors of new images at once
+BYTES = 2**28  # of new images' vectors at once
 LEAST = 32  # images at once, however long their vectors
 
 Self = TypeVar("Self", bound="KernelCombination")
@@ -48,27 +49,48 @@ class KernelCombination(TransformerMixin, _BaseComposition):
         SpmError
             For an unknown kernel, or lists that are not of one length.
         """
-        self._check_options()
-        X = check_images(X)
-        self.vectorizers_ = [clone(vectorizer).fit(X, y) for _, vectorizer in self.vectorizers]
-        self.vectors_ = [vectorizer.transform(X) for vectorizer in self.vectorizers_]
+        self._fit_with([], X, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Fit, and return the training images' kernel with themselves: shape (n, n), float32."""
-        return self.fit(X, y)._combine(self._grams(self.vectors_))
+        return self._fit_transform_with([], X, y)[0]
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the kernel of the images with the training images: shape (m, n), float32."""
         check_is_fitted(self)
+        return self._transform_with([], X)[0]
+
+    def _shared_key(self) -> Any:
+        """Return what others have in common with this one whose parts are used together with its own."""
+        return KernelCombination, len(self.vectorizers)
+
+    def _fit_with(self, others: Sequence[KernelCombination], X: Any, y: Any = None) -> list[KernelCombination]:
+        """Fit this one and others, each part together with theirs."""
+        twins = [self, *others]
+        for twin in twins:
+            twin._check_options()
         X = check_images(X)
-        size = max(LEAST, BYTES // max(vectors[:1].nbytes for vectors in self.vectors_))
-        grams = []
+        parts = [[clone(vectorizer) for _, vectorizer in twin.vectorizers] for twin in twins]
+        vectors = zip(*(fit_transform_together(alike, X, y) for alike in zip(*parts, strict=True)), strict=True)
+        for twin, fitted, own in zip(twins, parts, vectors, strict=True):
+            twin.vectorizers_, twin.vectors_ = fitted, list(own)
+        return twins
+
+    def _fit_transform_with(self, others: Sequence[KernelCombination], X: Any, y: Any = None) -> list[np.ndarray]:
+        return [twin._combine(twin._grams(twin.vectors_)) for twin in self._fit_with(others, X, y)]
+
+    def _transform_with(self, others: Sequence[KernelCombination], X: Any) -> list[np.ndarray]:
+        twins = [self, *others]
+        X = check_images(X)
+        size = max(LEAST, BYTES // sum(vectors[:1].nbytes for twin in twins for vectors in twin.vectors_))
+        blocks = []
         for start in range(0, len(X), size):
             block = [X[i] for i in range(start, min(start + size, len(X)))]
-            vectors = (vectorizer.transform(block) for vectorizer in self.vectorizers_)
-            grams.append(self._combine(self._grams(vectors)))
-        return np.concatenate(grams)
+            parts = zip(*(twin.vectorizers_ for twin in twins), strict=True)
+            vectors = zip(*(transform_together(alike, block) for alike in parts), strict=True)
+            blocks.append([twin._combine(twin._grams(own)) for twin, own in zip(twins, vectors, strict=True)])
+        return [np.concatenate(grams) for grams in zip(*blocks, strict=True)]
 
     def _grams(self, vectors: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
         """Yield the kernel of each vectorizer's vectors with its training vectors."""
@@ -104,8 +126,7 @@ class KernelSum(KernelCombination):
 
     In front of ``KernelSVC(kernel="precomputed")`` it makes one classifier of several kinds of features, each with the
     kernel that fits it. Vectors are never joined. Those of the training images are kept, as each vectorizer makes them
-    (``dtype="float16"`` halves long ones); those of new images are made and forgotten some hundred at a time, one
-    vectorizer after the other.
+    (``dtype="float16"`` halves long ones); those of new images are made and forgotten some hundred at a time.
 
     Parameters
     ----------

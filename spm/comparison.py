@@ -63,6 +63,9 @@ def compare(
 ) -> Bunch:
     """Measure what the pyramid adds: every preset without it, and with it.
 
+    Both rows of a preset are made in one pass: one codebook is learned, and each image described and encoded once. Such
+    shared work counts in each row's seconds and rates, and its memory in each row's.
+
     Parameters
     ----------
     folder : path, optional
@@ -81,8 +84,8 @@ def compare(
     random_state : int, default=0
         Seeds the models.
     journal : path, optional
-        A file that keeps every row as soon as it is there, and is deleted when the comparison is complete: called
-        again after it was stopped, with the same arguments, the comparison goes on from there.
+        A file that keeps a preset's rows as soon as they are there, and is deleted when the comparison is complete:
+        called again after it was stopped, with the same arguments, the comparison goes on from there.
     on_row : callable, optional
         Called with every row as soon as it is there.
 
@@ -127,17 +130,13 @@ def compare(
     sets: dict[str, Bunch] = {}
     for data in _data_sets(folder, cv):
         sets[data.name] = Bunch(images=data.images, labels=data.labels)
-        for trial in (trial for name in names for trial in _trials(data, name, options, on_error, shared)):
-            figures = kept.get(trial.key)
-            if figures is None:
-                figures = trial.figures()
-                if figures["error"] is None:
-                    kept.add(trial.key, figures)
-            skipped.update(figures["skipped"])
-            rows.append({**trial.head, **{name: figures[name] for name in (*FIGURES, "error")}})
-            details.append(trial.detail(figures))
-            if on_row is not None:
-                on_row(rows[-1])
+        for name in names:
+            for trial, figures in _measured(_trials(data, name, options, on_error, shared), kept):
+                skipped.update(figures["skipped"])
+                rows.append({**trial.head, **{name: figures[name] for name in (*FIGURES, "error")}})
+                details.append(trial.detail(figures))
+                if on_row is not None:
+                    on_row(rows[-1])
     kept.close()
     return Bunch(rows=rows, skipped=list(skipped.items()), details=details, data=sets)
 
@@ -238,18 +237,6 @@ class _Trial:
         kind = (__version__, *DETAILS)
         return key_of(kind, self.data.key, self.preset, self.options, self.on_error, self.shared["random_state"])
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures, or why there are none; only an image that cannot be used stops the comparison."""
-        try:
-            model = self.model()
-            used, bad = self._usable(model)
-            result = measure(model, self.data.images, self.data.labels, self._splits(used))
-        except ImageError:
-            raise
-        except SpmError as error:
-            return {**dict.fromkeys(FIGURES), "skipped": [], "error": str(error)}
-        return {**_figures(result), "skipped": [(error.source, error.reason) for _, error in bad], "error": None}
-
     def model(self) -> Any:
         """Return the preset's model, not fitted."""
         return make(self.preset, **self.options, **self.shared)
@@ -260,24 +247,54 @@ class _Trial:
             return None
         return Bunch(model=self.model(), **{name: figures[name] for name in DETAILS})
 
-    def _usable(self, model: Any) -> Any:
+    def usable(self) -> Any:
+        """Return the positions of the images that the preset can use, and those that it cannot with their errors."""
         known, shared = self.data.usable, self.shared
         if self.preset not in known:
             options = {"on_error": self.on_error, "n_jobs": shared["n_jobs"], "verbose": shared["verbose"]}
-            known[self.preset] = usable(self.data.images, model, **options)
+            known[self.preset] = usable(self.data.images, self.model(), **options)
         return known[self.preset]
-
-    def _splits(self, used: np.ndarray) -> Any:
-        return splits_of(self.data.cv, self.data.labels, used)
 
 
 def _trials(
     data: _Data, preset: str, options: Mapping[str, Any], on_error: str, shared: dict[str, Any]
-) -> Iterator[_Trial]:
-    """Yield a preset's rows to be: without a pyramid, and with it."""
+) -> list[_Trial]:
+    """Return a preset's rows to be: without a pyramid, and with it."""
     own = {name: value for name, value in options.items() if name in _options_of(preset)}
-    for pyramid, levels in pyramids_of(preset, own.pop("levels", None)).items():
-        yield _Trial(data, preset, pyramid, own | ({} if levels is None else {"levels": levels}), on_error, shared)
+    pyramids = pyramids_of(preset, own.pop("levels", None))
+    return [
+        _Trial(data, preset, pyramid, own | ({} if levels is None else {"levels": levels}), on_error, shared)
+        for pyramid, levels in pyramids.items()
+    ]
+
+
+def _measured(trials: Sequence[_Trial], kept: Journal) -> Iterator[tuple[_Trial, dict[str, Any]]]:
+    """Yield each of a preset's trials with its figures; those that were not kept are measured in one pass."""
+    figures = {trial.key: kept.get(trial.key) for trial in trials}
+    missing = [trial for trial in trials if figures[trial.key] is None]
+    for trial, found in zip(missing, _measure_together(missing), strict=True):
+        figures[trial.key] = found
+        if found["error"] is None:
+            kept.add(trial.key, found)
+    for trial in trials:
+        yield trial, figures[trial.key]  # type: ignore[misc]
+
+
+def _measure_together(trials: Sequence[_Trial]) -> list[dict[str, Any]]:
+    """Return the figures of a preset's trials, or why there are none; only a faulty image stops the comparison."""
+    if not trials:
+        return []
+    data = trials[0].data
+    try:
+        used, bad = trials[0].usable()
+        splits = splits_of(data.cv, data.labels, used)
+        results = measure([trial.model() for trial in trials], data.images, data.labels, splits)
+    except ImageError:
+        raise
+    except SpmError as error:
+        return [{**dict.fromkeys(FIGURES), "skipped": [], "error": str(error)}] * len(trials)
+    skipped = [(error.source, error.reason) for _, error in bad]
+    return [{**_figures(result), "skipped": skipped, "error": None} for result in results]
 
 
 def _figures(result: Bunch) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import confusion_matrix
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from ._memory import peak_memory
@@ -20,6 +21,7 @@ from .errors import ImageError, SpmError, check_choice
 from .images import check_images, read_image
 from .splits import PerClassShuffleSplit
 from .storage import load
+from .together import fit_transform_together, transform_together
 
 log = logging.getLogger(__name__)
 
@@ -79,36 +81,41 @@ def predict(
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
     if not len(used):
         return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
-    found = _classify(model, [images[i] for i in used])
+    found = _classify([model], [images[i] for i in used])[0]
     return Bunch(labels=found.labels, used=used, skipped=skipped, probabilities=found.probabilities)
 
 
-def _classify(model: Any, images: Sequence[Any]) -> Bunch:
-    """Return the labels and probabilities of images, and the seconds that making vectors and classifying them took.
+def _classify(models: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
+    """Return each model's labels and probabilities, and the seconds that making vectors and classifying them took.
 
-    Vectors are made once for both, and in blocks, so that long ones do not fill the memory.
+    Vectors are made once for both, and in blocks, so that long ones do not fill the memory; those of several models
+    are made together.
     """
-    steps = len(getattr(model, "steps", ())) > 1
-    classifier = model[-1] if steps else model
-    size = max(BLOCK_BYTES // (4 * (_vector_length(model) or 1)), LEAST_BLOCK) if steps else len(images)
-    labels, probabilities = [], []
-    seconds = np.zeros(2)
+    makers, classifiers = zip(*map(_maker_and_classifier, models), strict=True)
+    length = sum(_vector_length(model) or 1 for model in models)
+    size = len(images) if makers[0] is None else max(BLOCK_BYTES // (4 * length), LEAST_BLOCK)
+    found = [Bunch(labels=[], probabilities=[], extract_seconds=0.0, classify_seconds=0.0) for _ in models]
     for start in range(0, len(images), size):
+        block = images[start : start + size]
         begin = time.perf_counter()
-        vectors = images[start : start + size]
-        if steps:
-            vectors = model[:-1].transform(vectors)
-        middle = time.perf_counter()
-        labels.append(classifier.predict(vectors))
-        seconds += middle - begin, time.perf_counter() - middle
-        if hasattr(classifier, "predict_proba"):
-            probabilities.append(classifier.predict_proba(vectors))
-    return Bunch(
-        labels=np.concatenate(labels),
-        probabilities=np.concatenate(probabilities) if probabilities else None,
-        extract_seconds=seconds[0],
-        classify_seconds=seconds[1],
-    )
+        vectors = [block] if makers[0] is None else transform_together(makers, block)
+        seconds = time.perf_counter() - begin
+        for classifier, own, result in zip(classifiers, vectors, found, strict=True):
+            begin = time.perf_counter()
+            result.labels.append(classifier.predict(own))
+            result.extract_seconds += seconds
+            result.classify_seconds += time.perf_counter() - begin
+            if hasattr(classifier, "predict_proba"):
+                result.probabilities.append(classifier.predict_proba(own))
+    for result in found:
+        result.labels = np.concatenate(result.labels)
+        result.probabilities = np.concatenate(result.probabilities) if result.probabilities else None
+    return found
+
+
+def _maker_and_classifier(model: Any) -> tuple[Any, Any]:
+    """Return what makes a model's vectors, or None, and what classifies them."""
+    return (model[0], model[1:]) if len(getattr(model, "steps", ())) > 1 else (None, model)
 
 
 def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
@@ -176,14 +183,22 @@ def evaluate(
     if labels.shape != (len(images),):
         raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    return Bunch(**measure(model, images, labels, splits_of(cv, labels, used)), skipped=skipped)
+    return Bunch(**measure([model], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
 
 
-def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[Split]) -> Bunch:
-    """Return what `evaluate` returns, but for ``skipped``, over given splits of images that can all be used."""
+def measure(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]) -> list[Bunch]:
+    """Return for each model what `evaluate` returns, but for ``skipped``, over given splits of images without fault.
+
+    Several models are Pipelines that begin with vectorizers. What these have in common is done once, and counts for
+    each: the seconds of describing and encoding, and the most memory held.
+    """
     classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
     with peak_memory() as peak:
-        results = [_run_split(model, images, labels, train, test, classes) for train, test in splits]
+        results = [_run_split(models, images, labels, train, test, classes) for train, test in splits]
+    return [_over_splits(own, splits, classes, peak.value) for own in zip(*results, strict=True)]
+
+
+def _over_splits(results: Sequence[Bunch], splits: Sequence[Split], classes: np.ndarray, peak: int | None) -> Bunch:
     accuracies = np.array([result.accuracy for result in results])
     return Bunch(
         accuracy=float(accuracies.mean()),
@@ -199,7 +214,7 @@ def measure(model: Any, images: Sequence[Any], labels: np.ndarray, splits: list[
         test_seconds=sum(result.extract_seconds + result.classify_seconds for result in results),
         extract_seconds=sum(result.extract_seconds for result in results),
         classify_seconds=sum(result.classify_seconds for result in results),
-        peak_bytes=peak.value,
+        peak_bytes=peak,
         predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
         trained_on=[train for train, _ in splits],
     )
@@ -254,27 +269,41 @@ def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
 
 
 def _run_split(
-    model: Any, images: Sequence[Any], labels: np.ndarray, train: np.ndarray, test: np.ndarray, classes: np.ndarray
-) -> Bunch:
-    start = time.perf_counter()
-    fitted = clone(model).fit([images[i] for i in train], labels[train])
-    seconds = time.perf_counter() - start
+    models: Sequence[Any],
+    images: Sequence[Any],
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    classes: np.ndarray,
+) -> list[Bunch]:
+    fitted, seconds = _fit(models, [images[i] for i in train], labels[train])
     found = _classify(fitted, [images[i] for i in test])
-    confusion = confusion_matrix(labels[test], found.labels, labels=classes)
-    counts = confusion.sum(axis=1)
-    right = confusion.diagonal()
-    accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
-    log.info("split: %d train, %d test, mean per-class accuracy %.4f", len(train), len(test), accuracy)
-    return Bunch(
-        accuracy=accuracy,
-        overall=right.sum() / counts.sum(),
-        confusion=confusion,
-        labels=found.labels,
-        n_features=_vector_length(fitted),
-        train_seconds=seconds,
-        extract_seconds=found.extract_seconds,
-        classify_seconds=found.classify_seconds,
-    )
+    for model, own, result in zip(fitted, seconds, found, strict=True):
+        result.train_seconds = own
+        result.n_features = _vector_length(model)
+        result.confusion = confusion_matrix(labels[test], result.labels, labels=classes)
+        counts, right = result.confusion.sum(axis=1), result.confusion.diagonal()
+        result.accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
+        result.overall = right.sum() / counts.sum()
+        log.info("split: %d train, %d test, mean per-class accuracy %.4f", len(train), len(test), result.accuracy)
+    return found
+
+
+def _fit(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray) -> tuple[list[Any], list[float]]:
+    """Return fitted clones, and the seconds that each took, among them those of what is done once for all."""
+    start = time.perf_counter()
+    if len(models) == 1:
+        return [clone(models[0]).fit(images, labels)], [time.perf_counter() - start]
+    makers = [clone(model[0]) for model in models]
+    vectors = fit_transform_together(makers, images, labels)
+    shared = time.perf_counter() - start
+    fitted, seconds = [], []
+    for model, maker, own in zip(models, makers, vectors, strict=True):
+        start = time.perf_counter()
+        rest = clone(model[1:]).fit(own, labels)
+        seconds.append(shared + time.perf_counter() - start)
+        fitted.append(Pipeline([(model.steps[0][0], maker), *rest.steps]))
+    return fitted, seconds
 
 
 def _vector_length(fitted: Any) -> int | None:

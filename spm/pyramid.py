@@ -151,3 +151,28 @@ class SpatialPyramid(BaseEstimator):
         whole = np.array([[0, 0, width, height]], dtype=np.float64)
         regions = whole if boxes is None else local.to_grid(boxes)
         return pool_codes(codes, local.extents, regions, local.grid, self.grids(), how)
+
+
+def pool_together(
+    pyramids: Sequence[SpatialPyramid], local: LocalFeatures, boxes: Any = None, codes: Codes | None = None
+) -> list[np.ndarray]:
+    """Return what each pyramid's `pool` returns, but levels that several have in common are pooled once.
+
+    Examples
+    --------
+    >>> local = LocalFeatures(np.ones((3, 1), np.float32), np.float32([[1, 1, 1, 1]] * 3), grid=(8, 8))
+    >>> coarse, fine = pool_together([SpatialPyramid(levels=(1,)), SpatialPyramid(levels=(1, 2))], local)
+    >>> coarse.shape, fine.shape
+    ((1, 1, 1), (1, 5, 1))
+    """
+    cells: list[Any] = [None] * len(pyramids)
+    for how in dict.fromkeys(str(pyramid.pool) for pyramid in pyramids):
+        mine = [i for i, pyramid in enumerate(pyramids) if pyramid.pool == how]
+        grids = [[tuple(grid) for grid in pyramids[i].grids().tolist()] for i in mine]
+        levels = list(dict.fromkeys(grid for own in grids for grid in own))
+        pooled = SpatialPyramid(levels=levels, pool=how).pool(local, boxes, codes=codes)
+        ends = np.cumsum(np.prod(levels, axis=1))
+        places = {level: np.arange(end - np.prod(level), end) for level, end in zip(levels, ends, strict=True)}
+        for i, own in zip(mine, grids, strict=True):
+            cells[i] = pooled if own == levels else pooled[:, np.concatenate([places[level] for level in own])]
+    return cells

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,19 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._opencv import cv2
 from ._parallel import in_order, single_threaded
 from .codes import Codes
 from .encoders import seed_if_unset
 from .errors import PARTS, SpmError, check_choice, check_number, check_part
-from .images import check_images, content_of
-from .local import LocalFeatures, fingerprint_of
+from .images import check_images
+from .local import LocalFeatures
 from .norms import check_norm, normalise
-from .pyramid import POOLS, SpatialPyramid
+from .pyramid import POOLS, SpatialPyramid, pool_together
+from .remembered import Views, remembered_views
 from .sift import DenseSIFT
 
 MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
-
-Views = list[tuple[LocalFeatures, ...]]
 
 
 class PyramidVectorizer(TransformerMixin, BaseEstimator):
@@ -157,10 +154,13 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
             self.encoders_.append(encoder)
             self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
+        self._weigh_values()
+        return self
+
+    def _weigh_values(self) -> None:
         cells = self.pyramid_.cell_weights().astype(np.float32)
         self.value_weights_ = np.concatenate([np.repeat(cells, width) for width in self.widths_])
         self.n_features_out_ = len(self.value_weights_)
-        return self
 
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
@@ -228,14 +228,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         return drawn
 
     def _views(self, image: Any) -> Views:
-        """Return the image's views, from `memory` where it has them."""
-        if self.memory is None:
-            return self.features_.views(image)
-        import joblib
-
-        memory = self.memory if hasattr(self.memory, "cache") else joblib.Memory(self.memory, verbose=0)
-        views = memory.cache(_remembered_views, ignore=["features", "image"], verbose=0)
-        return views(_key(self.features_, image), self.features_, image)
+        return remembered_views(self.features_, image, self.memory)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector for every image.
@@ -254,14 +247,80 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             For an image that cannot be used; the message names the file.
         """
         check_is_fitted(self)
-        X = check_images(X)
-        vectors = np.empty((len(X), self.n_features_out_), dtype=self.dtype)
-        for i, vector in enumerate(self._in_order(self._vector, X, "vectors")):
-            vectors[i] = vector
-        return vectors
+        return self._transform_with([], X)[0]
 
-    def _vector(self, image: Any) -> np.ndarray:
-        return self._pooled(image, None)[0]
+    def transform_pyramids(self, X: Any, pyramids: Sequence[SpatialPyramid]) -> list[np.ndarray]:
+        """Return what `transform` would return with each of several pyramids, in one pass.
+
+        What is learned does not depend on the pyramid, and every image is described and encoded once; levels that
+        pyramids have in common are pooled once.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
+        pyramids : sequence of SpatialPyramid
+
+        Returns
+        -------
+        list of ndarray of shape (n, length with that pyramid), of type `dtype`
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        SpmError
+            For a pyramid with an option that is not valid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import spm
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
+        >>> vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), random_state=0).fit(images)
+        >>> sweep = [spm.SpatialPyramid(levels=levels) for levels in [(1,), (2,), (1, 2)]]
+        >>> [vectors.shape for vectors in vec.transform_pyramids(images, sweep)]
+        [(4, 5), (4, 20), (4, 25)]
+        """
+        check_is_fitted(self)
+        if not isinstance(pyramids, Sequence):
+            raise SpmError(f"pyramids must be a sequence of SpatialPyramid, got {pyramids!r}")
+        twins = [clone(self).set_params(pyramid=pyramid)._learn_from(self) for pyramid in pyramids]
+        return twins[0]._transform_with(twins[1:], X) if twins else []
+
+    def _shared_key(self) -> Any:
+        """Return what vectorizers have in common whose images are described and encoded once: all but the pyramid."""
+        import joblib
+
+        if self.__sklearn_is_fitted__():
+            return id(self.encoders_)
+        return joblib.hash(clone(self).set_params(pyramid=None))
+
+    def _learn_from(self, other: PyramidVectorizer) -> PyramidVectorizer:
+        """Take over what another has learned that differs in its pyramid alone."""
+        self._check_options()
+        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
+        self.features_, self.widths_ = other.features_, other.widths_
+        self.reducers_, self.encoders_ = other.reducers_, other.encoders_
+        self._weigh_values()
+        return self
+
+    def _fit_transform_with(self, others: Sequence[PyramidVectorizer], X: Any, y: Any = None) -> list[np.ndarray]:
+        """Fit this one and hand what it learned to others of the same `_shared_key`; return the vectors of each."""
+        self.fit(X, y)
+        return self._transform_with([other._learn_from(self) for other in others], X)
+
+    def _transform_with(self, others: Sequence[PyramidVectorizer], X: Any) -> list[np.ndarray]:
+        """Return the vectors by this one and by others that share what it learned."""
+        twins = [self, *others]
+        X = check_images(X)
+        kept = [np.empty((len(X), twin.n_features_out_), dtype=twin.dtype) for twin in twins]
+        for i, vectors in enumerate(self._in_order(partial(self._vectors, twins=twins), X, "vectors")):
+            for own, vector in zip(kept, vectors, strict=True):
+                own[i] = vector
+        return kept
+
+    def _vectors(self, image: Any, twins: Sequence[PyramidVectorizer]) -> list[np.ndarray]:
+        return [vectors[0] for vectors in self._vectors_of(self._views(image), None, twins)]
 
     def transform_regions(self, image: Any, boxes: Any) -> np.ndarray:
         """Return one vector for every box of one image, whose features are extracted and encoded once.
@@ -283,7 +342,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             For a malformed box, or one that lies wholly outside the image.
         """
         check_is_fitted(self)
-        return self._pooled(image, boxes)
+        return self._vectors_of(self._views(image), boxes, [self])[0]
 
     def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
         """Return what `transform` and `transform_regions` average: a vector for each view by itself.
@@ -300,29 +359,33 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
         """
         check_is_fitted(self)
-        return np.stack([self._vectors_of([view], boxes) for view in self._views(image)])
+        return np.stack([self._vectors_of([view], boxes, [self])[0] for view in self._views(image)])
 
-    def _pooled(self, image: Any, boxes: Any) -> np.ndarray:
-        """Return the vectors of the image's regions, shape (n_regions, n_features_out_)."""
-        return self._vectors_of(self._views(image), boxes)
-
-    def _vectors_of(self, views: Views, boxes: Any) -> np.ndarray:
+    def _vectors_of(self, views: Views, boxes: Any, twins: Sequence[PyramidVectorizer]) -> list[np.ndarray]:
+        """Return the vectors of the image's regions, shape (n_regions, n_features_out_), by each of the twins."""
         layers = []
         for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
-            pooled = [self._pool_layer(view[layer], reducer, encoder, boxes) for view in views]
-            layers.append(pooled[0] if len(pooled) == 1 else np.mean(pooled, axis=0))  # (n_regions, n_cells, D)
+            pooled = (self._pool_layer(view[layer], reducer, encoder, boxes, twins) for view in views)
+            layers.append([_mean(cells) for cells in zip(*pooled, strict=True)])
+        return [twin._joined(cells) for twin, cells in zip(twins, zip(*layers, strict=True), strict=True)]
+
+    def _pool_layer(
+        self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any, twins: Sequence[PyramidVectorizer]
+    ) -> list[np.ndarray]:
+        """Return each twin's cells of one layer of one view: (n_regions, n_cells, D)."""
+        values = self._described(local.values, _places(local), reducer)
+        codes = Codes.plain(values) if encoder is None else encoder.encode(values)
+        pooled = pool_together([twin.pyramid_ for twin in twins], local, boxes, codes)
+        return pooled if encoder is None else [encoder.finish(cells) for cells in pooled]
+
+    def _joined(self, layers: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the cells of all layers as vectors, normalised and weighted."""
         if self.norm_over == "cell":
             layers = [normalise(cells, self.norm) for cells in layers]
         joined = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
         if self.norm_over == "vector":
             joined = normalise(joined, self.norm, len(self.pyramid_.levels))
         return joined * self.value_weights_
-
-    def _pool_layer(self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any) -> np.ndarray:
-        values = self._described(local.values, _places(local), reducer)
-        codes = Codes.plain(values) if encoder is None else encoder.encode(values)
-        pooled = self.pyramid_.pool(local, boxes, codes=codes)
-        return pooled if encoder is None else encoder.finish(pooled)
 
     def _in_order(self, function: Any, images: Sequence[Any], label: str) -> Iterator[Any]:
         batch = min(max(len(images) // TASKS, 1), MOST_PER_TASK)  # few images may be slow ones: no worker waits long
@@ -361,24 +424,11 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         return tags
 
 
+def _mean(views: Sequence[np.ndarray]) -> np.ndarray:
+    return views[0] if len(views) == 1 else np.mean(views, axis=0)
+
+
 def _places(local: LocalFeatures) -> np.ndarray:
     """Return where the features' centres lie between the image's borders, -1/2 to 1/2: shape (N, 2), float32."""
     centres = (local.extents[:, :2] + local.extents[:, 2:]) / 2
     return (centres / np.array(local.grid[::-1], dtype=np.float32) - 0.5).astype(np.float32, copy=False)
-
-
-def _key(features: Any, image: Any) -> str:
-    """Return what an image's local features depend on, as a digest."""
-    import joblib
-
-    from . import __version__
-
-    digest = blake2b(content_of(image), digest_size=20)
-    made_by = (*fingerprint_of(features), __version__, cv2.__version__)
-    digest.update(joblib.hash(made_by).encode())
-    return digest.hexdigest()
-
-
-def _remembered_views(key: str, features: Any, image: Any) -> Views:
-    """Return the views of an image; joblib keeps them by `key`."""
-    return features.views(image)

@@ -35,6 +35,7 @@ FLOORS = {
         "vocabulary_tree",
     ],
     2: [
+        "remembered",
         "mirrored",
         "sift",
         "fixedwords",
@@ -48,7 +49,7 @@ FLOORS = {
         "fisher",
         "svm",
     ],
-    3: ["vectorizer", "multiview", "combination"],
+    3: ["together", "vectorizer", "multiview", "combination"],
     5: ["presets", "handcrafted", "storage"],
     6: ["protocols", "journal", "comparison", "decisions", "evidence", "plots", "report"],
     7: ["cli", "__main__", "__init__"],

@@ -368,11 +368,11 @@ def test_compare_goes_on_where_it_was_stopped(run, folder, small_presets, monkey
         return real(*arguments)
 
     monkeypatch.setattr(comparison, "measure", stopped_once)
-    arguments = ("compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1)
+    arguments = ("compare", folder, "--presets", "small,a_small_one_with_a_long_name", "--n-train", 3, "--splits", 1)
     assert run(*arguments)[0] == 130
     status, out, err = run(*arguments)
-    assert status == 0 and len(out.splitlines()) == 3 and len(measured) == 3 and "--fresh starts anew" in err
-    measured[:] = [1]
+    assert status == 0 and len(out.splitlines()) == 5 and len(measured) == 3 and "--fresh starts anew" in err
+    measured[:] = []
     assert run(*arguments)[0] == 130
     measured[:] = [1, 1]
     status, out, err = run(*arguments, "--fresh")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import spm
 from spm import PerClassShuffleSplit, SpmError, compare, comparison, presets
 from spm.comparison import COLUMNS, data_names, pyramids_of, row_cells
 from spm.datasets import make_layouts
@@ -102,11 +103,11 @@ def test_a_comparison_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     measured = []
     real = comparison.measure
 
-    def watched(model, *arguments):
-        measured.append(len(model[0].encoder.get_params()))
-        if len(measured) == 4:
+    def watched(models, *arguments):
+        measured.append(len(models))
+        if len(measured) == 2:
             raise KeyboardInterrupt
-        return real(model, *arguments)
+        return real(models, *arguments)
 
     monkeypatch.setattr(comparison, "measure", watched)
     journal = tmp_path / "new" / "rows.jsonl"
@@ -114,15 +115,44 @@ def test_a_comparison_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     told = []
     with pytest.raises(KeyboardInterrupt):
         compare(folder, **options, on_row=told.append)
-    assert len(told) == 3
+    assert len(told) == 2
     with open(journal, "a") as file:
         file.write('{"key": "abc", "row"')  # killed while writing
     rows = compare(folder, **options).rows
-    assert len(measured) == 5 and rows[:3] == told and len(rows) == 4
+    assert len(measured) == 3 and rows[:2] == told and len(rows) == 4
     assert rows[1]["levels"] == (1, 2, 4)
     assert not journal.exists()  # complete, so the next comparison starts anew
     compare(folder, **options)
-    assert len(measured) == 9
+    assert measured == [2] * 5
+
+
+def test_a_row_that_is_there_is_not_measured_again(folder, tmp_path, monkeypatch):
+    """Killed between the two rows of a preset."""
+    journal = tmp_path / "rows.jsonl"
+    options = {"presets": "small", "cv": one_split(), "journal": journal}
+    monkeypatch.setattr(Journal, "close", lambda self: None)
+    first = compare(folder, **options).rows
+    lines = [line for line in journal.read_text().splitlines() if line]
+    measured = []
+    real = comparison.measure
+    monkeypatch.setattr(comparison, "measure", lambda models, *rest: measured.append(models) or real(models, *rest))
+    for kept, missing in enumerate([(1, 2, 4), (1,)]):
+        journal.write_text(lines[kept] + "\n")
+        rows = compare(folder, **options).rows
+        assert [tuple(models[0][0].pyramid.levels) for models in measured] == [missing] and len(measured.pop()) == 1
+        assert rows[kept] == first[kept]
+        assert [row["accuracy"] for row in rows] == [row["accuracy"] for row in first]
+
+
+def test_rows_are_those_of_each_model_by_itself(folder):
+    """Both rows of a preset are measured in one pass."""
+    result = compare(folder, presets="small", cv=one_split(3))
+    for row, detail in zip(result.rows, result.details, strict=True):
+        alone = spm.evaluate(detail.model, result.data["scenes"].images, result.data["scenes"].labels, cv=one_split(3))
+        assert (row["accuracy"], row["std"], row["values"]) == (alone.accuracy, alone.std, alone.n_features)
+        assert detail.confusion == alone.confusion.tolist()
+    first, second = result.rows
+    assert first["extract_rate"] == second["extract_rate"] and first["classify_rate"] != second["classify_rate"]
 
 
 def test_rows_of_other_data_or_options_are_not_taken(folder, tmp_path):
