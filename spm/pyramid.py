@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -171,8 +172,12 @@ def pool_together(
         grids = [[tuple(grid) for grid in pyramids[i].grids().tolist()] for i in mine]
         levels = list(dict.fromkeys(grid for own in grids for grid in own))
         pooled = SpatialPyramid(levels=levels, pool=how).pool(local, boxes, codes=codes)
-        ends = np.cumsum(np.prod(levels, axis=1))
-        places = {level: np.arange(end - np.prod(level), end) for level, end in zip(levels, ends, strict=True)}
         for i, own in zip(mine, grids, strict=True):
-            cells[i] = pooled if own == levels else pooled[:, np.concatenate([places[level] for level in own])]
+            cells[i] = pooled if own == levels else pooled[:, _places_of(own, levels)]
     return cells
+
+
+def _places_of(own: list[tuple[int, int]], levels: list[tuple[int, int]]) -> np.ndarray:
+    """Return where the cells of some levels lie among those of all."""
+    ends = dict(zip(levels, np.cumsum([math.prod(level) for level in levels]), strict=True))
+    return np.concatenate([ends[level] - np.arange(math.prod(level), 0, -1) for level in own])
