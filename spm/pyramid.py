@@ -166,6 +166,8 @@ def pool_together(
     >>> coarse.shape, fine.shape
     ((1, 1, 1), (1, 5, 1))
     """
+    if len(pyramids) == 1:
+        return [pyramids[0].pool(local, boxes, codes=codes)]
     cells: list[Any] = [None] * len(pyramids)
     for how in dict.fromkeys(str(pyramid.pool) for pyramid in pyramids):
         mine = [i for i, pyramid in enumerate(pyramids) if pyramid.pool == how]
