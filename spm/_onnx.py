@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .errors import MissingDependencyError, SpmError
 from .receptive import ROWS_COLUMNS, Graph, Shape, Step, rule_of
@@ -27,6 +30,12 @@ class NetworkBytes(bytes):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NetworkBytes:
         return self
+
+
+@lru_cache(maxsize=4)
+def array_of(network: bytes) -> np.ndarray:
+    """Return a network's content as an array: one and the same for equal contents, so that a file holds it once."""
+    return np.frombuffer(network, dtype=np.uint8)
 
 
 def need(module: str) -> Any:

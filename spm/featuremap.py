@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from sklearn.base import BaseEstimator
 
-from ._onnx import Model, NetworkBytes, need
+from ._onnx import Model, NetworkBytes, array_of, need
 from ._opencv import cv2
 from ._runtime import Network, network_digest, open_network
 from .errors import ImageError, SpmError, check_choice, check_number
@@ -264,11 +264,11 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        return {**state, "_model": bytes(self._model)} if isinstance(self._model, bytes) else state
+        return {**state, "_model": array_of(self._model)} if isinstance(self._model, bytes) else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.model = self._model
+        self.model = self._model.tobytes() if isinstance(self._model, np.ndarray) else self._model
 
     def extract(self, image: Any) -> LocalFeatures:
         """Return the cells of the first layer at the first size.

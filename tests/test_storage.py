@@ -120,6 +120,20 @@ def test_networks_are_taken_in_from_their_files(tmp_path):
     np.testing.assert_array_equal(spm.load(path).transform(NEW), before)
 
 
+def test_a_file_holds_a_network_once(tmp_path):
+    """Of a vectorizer's `features` and `features_`, and of several parts with one network."""
+    pytest.importorskip("onnxruntime")
+    maps = [(f"at{size}", spm.presets.spp2014(size=size)[0]) for size in (32, 48)]
+    both = spm.KernelSum(maps, kernels=["linear"] * 2).fit(X)
+    path = spm.save(both, tmp_path / "both.spm")
+    network = len(maps[0][1].features.model)
+    vectors = sum(kept.nbytes for kept in both.vectors_)
+    assert network < path.stat().st_size < 1.5 * network + vectors
+    loaded = spm.load(path)
+    np.testing.assert_array_equal(loaded.transform(NEW), both.transform(NEW))
+    assert type(loaded.vectorizers_[1].features_.model) is type(maps[0][1].features.model)
+
+
 # What is refused
 
 
