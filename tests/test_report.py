@@ -451,7 +451,7 @@ def test_details_are_those_of_the_rows_and_survive_a_journal(folder, tmp_path, m
 def test_rows_without_levels_or_lengths_are_drawn_as_far_as_they_can(compared):
     rows = [{**row, "levels": None, "values": None, "peak_mb": None} for row in compared.rows]
     page = check(report.comparison_page(Bunch(**{**compared, "rows": rows}), n_evidence=0))
-    assert "Accuracy against seconds to train and test a split." in page.texts
+    assert "Accuracy against seconds to train and test a split, with and without the pyramid in one pass." in page.texts
     assert "Accuracy against the length of the vectors." not in page.texts
     rows = [{**row, "levels": [1, [3, 1]]} for row in compared.rows]
     check(report.comparison_page(Bunch(**{**compared, "rows": rows}), n_evidence=0))
