@@ -88,14 +88,14 @@ def main() -> None:
     fitted = spm.HomogeneousMap(kernel="chi2", order=1).fit(known)
     mapped_new = fitted.transform(new)
     larger = []
-    vectors, classes = many(known, labels[train], max(arguments.many))
     for n in arguments.many:
+        vectors, classes = many(known, labels[train], n)
         for name, learn in (("LinearSVC", whole), ("SGDClassifier", stochastic)):
             if name == "LinearSVC" and n > arguments.whole:
                 continue
             with peak_memory() as peak:
                 start = time.perf_counter()
-                machine = learn(fitted, vectors[:n], classes[:n])
+                machine = learn(fitted, vectors, classes)
                 seconds = time.perf_counter() - start
             found = 100 * balanced_accuracy_score(labels[test], machine.predict(mapped_new))
             figures = [f"{seconds:.0f}", f"{peak.value / 1e9:.1f}", f"{4 * n**2 / 1e9:.1f}", f"{found:.1f}"]
