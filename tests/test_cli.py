@@ -437,12 +437,17 @@ def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
     os.mkfifo(pipe)  # an image that never comes: the work stands still in the middle
     path = tmp_path / "m.spm"
     stopped = ("train", own, "-o", path, *SMALL, "--jobs", jobs)
-    with subprocess.Popen(command(*stopped), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background may ignore it
+    with subprocess.Popen(command(*stopped), **options, preexec_fn=listen) as process:
         writer = os.open(pipe, os.O_WRONLY)  # waits until the image is being read
         process.send_signal(signal.SIGINT)
         if jobs > 1:
             os.close(writer)  # a thread cannot be interrupted: let it end
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
         if jobs == 1:
             os.close(writer)
     assert (process.returncode, out, err) == (130, "", "spm: stopped\n")
