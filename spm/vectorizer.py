@@ -144,7 +144,6 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         X = check_images(X)
         random = check_random_state(self.random_state)
         self.features_ = self._extractor()
-        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
         layers = self._sample(X, random)  # the descriptors of each layer, and their places
         self.reducers_, self.encoders_, self.widths_ = [], [], []
         for values, places in layers:
@@ -154,10 +153,12 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
             self.encoders_.append(encoder)
             self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
-        self._weigh_values()
+        self._lay_pyramid()
         return self
 
-    def _weigh_values(self) -> None:
+    def _lay_pyramid(self) -> None:
+        """Fit the pyramid over what was learned: nothing but this depends on it."""
+        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
         cells = self.pyramid_.cell_weights().astype(np.float32)
         self.value_weights_ = np.concatenate([np.repeat(cells, width) for width in self.widths_])
         self.n_features_out_ = len(self.value_weights_)
@@ -298,10 +299,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     def _learn_from(self, other: PyramidVectorizer) -> PyramidVectorizer:
         """Take over what another has learned that differs in its pyramid alone."""
         self._check_options()
-        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
         self.features_, self.widths_ = other.features_, other.widths_
         self.reducers_, self.encoders_ = other.reducers_, other.encoders_
-        self._weigh_values()
+        self._lay_pyramid()
         return self
 
     def _fit_transform_with(self, others: Sequence[PyramidVectorizer], X: Any, y: Any = None) -> list[np.ndarray]:
