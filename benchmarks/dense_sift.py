@@ -10,8 +10,8 @@ import numpy as np
 from _common import keep, table
 from sklearn.datasets import load_sample_image
 
-from spm._parallel import single_threaded
-from spm.sift import dense_sift, gradients
+from spm._tools.parallel import single_threaded
+from spm.features.dense_sift import dense_sift, gradients
 
 PATCH = 16
 

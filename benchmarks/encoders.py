@@ -10,7 +10,7 @@ import numpy as np
 from _common import keep, scene15, scene15_fixed, table
 
 import spm
-from spm._parallel import single_threaded
+from spm._tools.parallel import single_threaded
 
 POOLS = {"LLC": "max", "SparseCoding": "max"}
 

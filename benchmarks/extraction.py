@@ -14,9 +14,9 @@ from _common import data_home, keep, scene15, table
 from spp2014_networks import NETWORKS
 
 import spm
-from spm.featuremap import frame_of, prepare, resize, value_tables
+from spm.features.frames import frame_of, prepare, resize, value_tables
 from spm.images import read_image
-from spm.networks import cut
+from spm.networks.maps import cut
 
 
 def session(network: bytes, threads: int) -> onnxruntime.InferenceSession:

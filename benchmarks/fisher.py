@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 import spm
-from spm._parallel import single_threaded
+from spm._tools.parallel import single_threaded
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from _common import keep, scene15, table
 
 import spm
-from spm._parallel import single_threaded
+from spm._tools.parallel import single_threaded
 from spm.images import read_image
 
 PHOW = {"patch_size": (16, 24, 32, 40), "step": 4, "smoothing": 1 / 6}  # VLFeat's sizes

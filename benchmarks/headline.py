@@ -17,7 +17,7 @@ from _common import data_home, keep, scene15, scene15_fixed, table
 from sklearn.metrics import balanced_accuracy_score
 
 import spm
-from spm.kernels import evaluate_kernel
+from spm.kernels.functions import evaluate_kernel
 
 NETWORK = "mobilenetv2_1.0_features.onnx"
 WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)

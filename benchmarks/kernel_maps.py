@@ -13,8 +13,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import LinearSVC
 
 import spm
-from spm._memory import peak_memory
-from spm.kernels import evaluate_kernel
+from spm._tools.memory import peak_memory
+from spm.kernels.functions import evaluate_kernel
 
 C = 10.0
 NAMES = {"intersection": "intersection", "chi2": "chi-squared", "jensen_shannon": "Jensen-Shannon"}

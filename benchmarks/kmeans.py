@@ -9,7 +9,7 @@ from _common import keep, scene15, scene15_fixed, table
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 import spm
-from spm.codebooks import kmeans
+from spm.codebooks.kmeans import kmeans
 
 SEEDS = range(3)
 

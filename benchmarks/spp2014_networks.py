@@ -15,7 +15,7 @@ from _common import data_home, keep, scene15, scene15_fixed, table
 from joblib import Parallel, delayed
 
 import spm
-from spm.protocols import Split
+from spm.evaluation.protocols import Split
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"file": "mobilenetv2_1.0_features.onnx", "layers": ["out_relu"], "preprocess": "tf"},

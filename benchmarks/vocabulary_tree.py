@@ -10,8 +10,8 @@ from _common import keep, scene15, scene15_fixed, table
 from sklearn.metrics import pairwise_distances_argmin
 
 import spm
-from spm._parallel import single_threaded
-from spm.codebooks import nearest_words
+from spm._tools.parallel import single_threaded
+from spm.codebooks.nearest import nearest_words
 
 BRANCHING, DEPTH = 12, 4
 N_LEARN, N_TEST = 1000, 100  # training images, none in both

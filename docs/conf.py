@@ -40,76 +40,83 @@ napoleon_use_rtype = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 
-ROAD = {  # the modules in the order of the road; what is not named here comes last
-    "Images and data": ("images", "datasets", "splits"),
-    "Local features": ("local", "sift", "keypoints", "fixedwords", "featuremap", "networks", "streaming"),
-    "Codes": ("encoders", "codes", "codebooks", "vocabulary_tree", "mixtures"),
-    "The pyramid": ("pyramid", "binning", "norms", "boxes"),
-    "Whole models": ("vectorizer", "presets", "combination", "multiview", "storage"),
-    "Kernels and classifiers": ("kernels", "kernel_maps", "svm"),
-    "Experiments": ("protocols", "comparison", "evidence", "decisions", "plots", "report"),
-    "Errors": ("errors",),
+ROAD = {  # the folders of spm in the order of the road, a page each
+    "features": "Local features",
+    "networks": "Networks",
+    "codebooks": "Codebooks",
+    "encoders": "Codes",
+    "pyramid": "The pyramid",
+    "vectorizer": "The road itself",
+    "kernels": "Kernels",
+    "classifiers": "Classifiers",
+    "presets": "Presets",
+    "evaluation": "Experiments",
+    "evidence": "Evidence",
+    "plots": "Figures",
+    "report": "Reports",
+    "datasets": "Data",
+    "storage": "Saving",
+    "images": "Images",
+    "boxes": "Boxes",
+    "errors": "Errors",
 }
-HIDDEN = {"cli"}  # has a page of its own
 
 
-def modules():
-    """List the public modules of spm, without those inside a package."""
-    names = [module.name for module in pkgutil.iter_modules(spm.__path__)]
-    return [name for name in names if not name.startswith("_") and name not in HIDDEN]
+def modules(folder):
+    """List the modules of a folder of spm, or the one file, but for those that begin with ``_``."""
+    package = importlib.import_module(f"spm.{folder}")
+    inner = [module.name for module in pkgutil.iter_modules(getattr(package, "__path__", ()))]
+    return [package, *(importlib.import_module(f"spm.{folder}.{name}") for name in inner if not name.startswith("_"))]
 
 
-def members(name):
-    """Return what a module offers, in the order of its source: the names that the reference documents."""
-    module = importlib.import_module(f"spm.{name}")
-    listed = getattr(module, "__all__", None) or [
-        key
-        for key, value in vars(module).items()
-        if not key.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
-    ]
-    return [key for key in listed if callable(getattr(module, key))]
+def members(folder):
+    """Return what a folder offers, by the name that it is imported by: public homes are shorter than files' places."""
+    found = {}
+    for module in modules(folder):
+        public = vars(module).get("__test__", {})
+        for key, value in vars(module).items():
+            own = key in public or getattr(value, "__module__", None) == module.__name__
+            if own and callable(value) and not key.startswith("_"):
+                found[f"{value.__module__}.{key}"] = value
+    return found
 
 
-def full_name(name, member):
-    """Return by which name a member is imported: that of ``import spm``, if it has one."""
-    return f"spm.{member}" if spm._HOMES.get(member) == name else f"spm.{name}.{member}"
-
-
-def module_page(name):
-    """Write the page of one module: its opening words, then every member."""
-    module = importlib.import_module(f"spm.{name}")
-    lines = [f"spm.{name}", "=" * (len(name) + 4), "", f".. automodule:: spm.{name}", ""]
-    for member in members(name):
-        kind = "autoclass" if inspect.isclass(getattr(module, member)) else "autofunction"
-        package, _, bare = full_name(name, member).rpartition(".")
+def folder_page(folder):
+    """Write the page of one folder: its opening words, then every member."""
+    lines = [f"spm.{folder}", "=" * (len(folder) + 4), "", f".. automodule:: spm.{folder}", ""]
+    for name, value in members(folder).items():
+        kind = "autoclass" if inspect.isclass(value) else "autofunction"
+        package, _, bare = name.rpartition(".")
         lines += [bare, "-" * len(bare), "", f".. currentmodule:: {package}", "", f".. {kind}:: {bare}"]
         lines += ["   :members:", "   :inherited-members:", ""] if kind == "autoclass" else [""]
     return "\n".join(lines)
 
 
 def write_reference(folder):
-    """Write a page for every module, and the index that lists them along the road."""
-    known = modules()
-    groups = {title: [name for name in names if name in known] for title, names in ROAD.items()}
-    placed = {name for names in groups.values() for name in names}
-    for stale in {path.stem for path in folder.glob("*.rst")} - {*known, "index"}:
+    """Write a page for every folder, and the index that lists them along the road."""
+    for stale in {path.stem for path in folder.glob("*.rst")} - {*ROAD, "index"}:
         (folder / f"{stale}.rst").unlink()
-    groups["Inside"] = [name for name in known if name not in placed]
     index = ["API reference", "=============", "", INTRODUCTION, ""]
-    for title, names in groups.items():
+    for name, title in ROAD.items():
         index += [title, "-" * len(title), "", ".. autosummary::", ""]
-        index += [f"   {full_name(name, member)}" for name in names for member in members(name)] + [""]
-        index += [".. toctree::", "   :hidden:", "", *(f"   {name}" for name in names), ""]
-        for name in names:
-            write(folder / f"{name}.rst", module_page(name))
+        index += [
+            *(f"   {member}" for member in members(name)),
+            "",
+            ".. toctree::",
+            "   :hidden:",
+            "",
+            f"   {name}",
+            "",
+        ]
+        write(folder / f"{name}.rst", folder_page(name))
     write(folder / "index.rst", "\n".join(index))
 
 
 INTRODUCTION = (
-    "Every public name with its docstring, module by module, along the road of an image. The names that stand here as "
-    "``spm.name`` come with ``import spm``, others with their module, such as ``spm.binning``. Methods that come from "
-    "scikit-learn, such as ``fit_transform``, are not repeated. What is under “Inside” is used by the rest and may "
-    "change between versions."
+    "Every name with its docstring, folder by folder, along the road of an image. What stands here as ``spm.name`` comes "
+    "with ``import spm`` and keeps its name, and so does what stands as ``spm.kernels.name`` and the like; what has a "
+    "longer name, such as ``spm.pyramid.bins.bins``, is used by the rest and may move between versions. Methods that "
+    "come from scikit-learn, such as ``fit_transform``, are not repeated."
 )
 
 

@@ -1,4 +1,20 @@
-"""Spatial pyramids: bag of visual words, spatial pyramid matching and spatial pyramid pooling on one road."""
+"""Spatial pyramids: bag of visual words, spatial pyramid matching and spatial pyramid pooling on one road.
+
+An image travels through these folders, in this order::
+
+    features/      image -> local features              networks/  an ONNX file -> its maps
+    encoders/      local features -> codes              codebooks/ descriptors -> words
+    pyramid/       codes -> cells -> vector
+    vectorizer.py  image -> vector: the road itself
+    kernels/       vectors -> Gram matrix
+    classifiers/   vector -> label
+    presets/       a paper's name -> a model
+    evaluation/    models -> figures
+    evidence/      a decision -> votes
+    plots/  report/  cli/                               figures, pages, commands
+
+What they stand on: `errors.py`, `images.py`, `boxes.py`, `_tools/`; beside them: `datasets/`, `storage.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +24,48 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "VLAD": "vlad",
-    "SoftAssignment": "soft",
-    "LLC": "locality",
-    "FisherVector": "fisher",
-    "BagOfWords": "encoders",
-    "CensusTransform": "fixedwords",
-    "DenseSIFT": "sift",
-    "EdgePoints": "fixedwords",
-    "FeatureMap": "featuremap",
-    "FixedVocabulary": "fixedwords",
-    "HomogeneousMap": "kernel_maps",
-    "ImageError": "errors",
-    "KernelSVC": "svm",
-    "KernelProduct": "combination",
-    "KernelSum": "combination",
-    "KeypointFeatures": "keypoints",
-    "LocalFeatures": "local",
-    "Mirrored": "mirrored",
-    "MultiViewClassifier": "multiview",
-    "PerClassShuffleSplit": "splits",
-    "PyramidVectorizer": "vectorizer",
-    "SparseCoding": "sparse_coding",
-    "SpatialPyramid": "pyramid",
     "SpmError": "errors",
-    "VocabularyTree": "vocabulary_tree",
-    "compare": "comparison",
-    "evaluate": "protocols",
-    "fetch_network": "networks",
+    "ImageError": "errors",
+    "LocalFeatures": "features.local",
+    "ExtractorMixin": "features.local",
+    "DenseSIFT": "features.dense_sift",
+    "KeypointFeatures": "features.keypoints",
+    "EdgePoints": "features.edge_points",
+    "CensusTransform": "features.census",
+    "FeatureMap": "features.feature_map",
+    "Mirrored": "features.mirrored",
+    "stream_descriptors": "features.stream",
+    "fetch_network": "networks.zoo",
+    "VocabularyTree": "codebooks.tree",
+    "Codes": "encoders.codes",
+    "EncoderMixin": "encoders.base",
+    "BagOfWords": "encoders.bag_of_words",
+    "SoftAssignment": "encoders.soft",
+    "SparseCoding": "encoders.sparse_coding",
+    "LLC": "encoders.llc",
+    "VLAD": "encoders.vlad",
+    "FisherVector": "encoders.fisher",
+    "FixedVocabulary": "encoders.fixed",
+    "SpatialPyramid": "pyramid.pyramid",
+    "PyramidVectorizer": "vectorizer",
+    "KernelSum": "kernels.sums",
+    "KernelProduct": "kernels.sums",
+    "HomogeneousMap": "kernels.maps",
+    "KernelSVC": "classifiers.svm",
+    "MultiViewClassifier": "classifiers.multiview",
+    "save": "storage",
     "load": "storage",
     "load_folder": "datasets",
-    "predict": "protocols",
-    "save": "storage",
-    "stream_descriptors": "streaming",
+    "PerClassShuffleSplit": "evaluation.splits",
+    "predict": "evaluation.protocols",
+    "evaluate": "evaluation.protocols",
+    "compare": "evaluation.comparison",
 }
-_MODULES = ("datasets", "kernels", "networks", "plots", "presets", "report")
+"""The public names in the order of the road, and the module that each is in."""
 
-__all__ = ["__version__", *sorted(_HOMES), *_MODULES]
+_MODULES = ("networks", "kernels", "datasets", "presets", "evidence", "plots", "report")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -56,46 +77,50 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a test holds the two together
     from . import datasets as datasets
+    from . import evidence as evidence
     from . import kernels as kernels
     from . import networks as networks
     from . import plots as plots
     from . import presets as presets
     from . import report as report
-    from .combination import KernelProduct as KernelProduct
-    from .combination import KernelSum as KernelSum
-    from .comparison import compare as compare
+    from .classifiers.multiview import MultiViewClassifier as MultiViewClassifier
+    from .classifiers.svm import KernelSVC as KernelSVC
+    from .codebooks.tree import VocabularyTree as VocabularyTree
     from .datasets import load_folder as load_folder
-    from .encoders import BagOfWords as BagOfWords
+    from .encoders.bag_of_words import BagOfWords as BagOfWords
+    from .encoders.base import EncoderMixin as EncoderMixin
+    from .encoders.codes import Codes as Codes
+    from .encoders.fisher import FisherVector as FisherVector
+    from .encoders.fixed import FixedVocabulary as FixedVocabulary
+    from .encoders.llc import LLC as LLC
+    from .encoders.soft import SoftAssignment as SoftAssignment
+    from .encoders.sparse_coding import SparseCoding as SparseCoding
+    from .encoders.vlad import VLAD as VLAD
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
-    from .featuremap import FeatureMap as FeatureMap
-    from .fisher import FisherVector as FisherVector
-    from .fixedwords import CensusTransform as CensusTransform
-    from .fixedwords import EdgePoints as EdgePoints
-    from .fixedwords import FixedVocabulary as FixedVocabulary
-    from .kernel_maps import HomogeneousMap as HomogeneousMap
-    from .keypoints import KeypointFeatures as KeypointFeatures
-    from .local import LocalFeatures as LocalFeatures
-    from .locality import LLC as LLC
-    from .mirrored import Mirrored as Mirrored
-    from .multiview import MultiViewClassifier as MultiViewClassifier
-    from .networks import fetch_network as fetch_network
-    from .protocols import evaluate as evaluate
-    from .protocols import predict as predict
-    from .pyramid import SpatialPyramid as SpatialPyramid
-    from .sift import DenseSIFT as DenseSIFT
-    from .soft import SoftAssignment as SoftAssignment
-    from .sparse_coding import SparseCoding as SparseCoding
-    from .splits import PerClassShuffleSplit as PerClassShuffleSplit
+    from .evaluation.comparison import compare as compare
+    from .evaluation.protocols import evaluate as evaluate
+    from .evaluation.protocols import predict as predict
+    from .evaluation.splits import PerClassShuffleSplit as PerClassShuffleSplit
+    from .features.census import CensusTransform as CensusTransform
+    from .features.dense_sift import DenseSIFT as DenseSIFT
+    from .features.edge_points import EdgePoints as EdgePoints
+    from .features.feature_map import FeatureMap as FeatureMap
+    from .features.keypoints import KeypointFeatures as KeypointFeatures
+    from .features.local import ExtractorMixin as ExtractorMixin
+    from .features.local import LocalFeatures as LocalFeatures
+    from .features.mirrored import Mirrored as Mirrored
+    from .features.stream import stream_descriptors as stream_descriptors
+    from .kernels.maps import HomogeneousMap as HomogeneousMap
+    from .kernels.sums import KernelProduct as KernelProduct
+    from .kernels.sums import KernelSum as KernelSum
+    from .networks.zoo import fetch_network as fetch_network
+    from .pyramid.pyramid import SpatialPyramid as SpatialPyramid
     from .storage import load as load
     from .storage import save as save
-    from .streaming import stream_descriptors as stream_descriptors
-    from .svm import KernelSVC as KernelSVC
     from .vectorizer import PyramidVectorizer as PyramidVectorizer
-    from .vlad import VLAD as VLAD
-    from .vocabulary_tree import VocabularyTree as VocabularyTree

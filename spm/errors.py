@@ -6,11 +6,15 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+from ._tools.public import public
 
+
+@public()
 class SpmError(ValueError):
     """The root of every error that spm raises on purpose: it says what, what was wanted, what came, what to do."""
 
 
+@public()
 class ImageError(SpmError):
     """One image cannot be used.
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from ._opencv import cv2
+from ._tools.opencv import cv2
 from .errors import ImageError, SpmError, check_choice
 
 MAX_PIXELS = 100_000_000

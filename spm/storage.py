@@ -7,38 +7,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ._opencv import cv2
+from . import _HOMES
+from ._tools.opencv import cv2
+from ._tools.public import public
 from .errors import SpmError
 
-FORMAT = 1
-TRUSTED = (
-    "spm.combination.KernelProduct",
-    "spm.combination.KernelSum",
-    "spm.encoders.BagOfWords",
-    "spm.featuremap.FeatureMap",
-    "spm.vlad.VLAD",
-    "spm.soft.SoftAssignment",
-    "spm.locality.LLC",
-    "spm.fisher.FisherVector",
-    "spm.fixedwords.CensusTransform",
-    "spm.fixedwords.EdgePoints",
-    "spm.fixedwords.FixedVocabulary",
-    "spm.kernel_maps.HomogeneousMap",
-    "spm.keypoints.KeypointFeatures",
-    "spm.mirrored.Mirrored",
-    "spm.multiview.MultiViewClassifier",
-    "spm.pyramid.SpatialPyramid",
-    "spm.sift.DenseSIFT",
-    "spm.sparse_coding.SparseCoding",
-    "spm.svm.KernelSVC",
-    "spm.vectorizer.PyramidVectorizer",
-    "spm.vocabulary_tree.VocabularyTree",
-)
+FORMAT = 2
+TRUSTED = tuple(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error"))
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
 
 _OF_THIS_MACHINE = {"memory": None, "n_jobs": None, "verbose": False}
 
 
+@public()
 def save(model: Any, path: str | os.PathLike[str]) -> Path:
     """Save a fitted model.
 
@@ -98,6 +79,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     return path
 
 
+@public()
 def load(path: str | os.PathLike[str]) -> Any:
     """Load a model that `save` wrote.
 

@@ -12,21 +12,23 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._parallel import in_order, single_threaded
-from .codes import Codes
-from .encoders import seed_if_unset
+from ._tools.parallel import in_order, single_threaded
+from ._tools.public import public
+from .encoders.base import seed_if_unset
+from .encoders.codes import Codes
 from .errors import PARTS, SpmError, check_choice, check_number, check_part
+from .features.cache import Views, remembered_views
+from .features.dense_sift import DenseSIFT
+from .features.local import LocalFeatures
 from .images import check_images
-from .local import LocalFeatures
-from .norms import check_norm, normalise
-from .pyramid import POOLS, SpatialPyramid, pool_together
-from .remembered import Views, remembered_views
-from .sift import DenseSIFT
+from .pyramid.norms import check_norm, normalise
+from .pyramid.pyramid import POOLS, SpatialPyramid, pool_together
 
 MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
 LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
 
 
+@public()
 class PyramidVectorizer(TransformerMixin, BaseEstimator):
     """Turn images into vectors: local features, codes, spatial pyramid, normalisation.
 

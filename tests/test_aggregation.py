@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import spm
-from spm.mixtures import Mixture, gaussian_mixture
+from spm.codebooks.mixture import Mixture, gaussian_mixture
 
 ENCODERS = [
     spm.SoftAssignment(n_words=3),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import spm
-from spm.binning import RECIPES, bins, draw_bins, faults
+from spm.pyramid.bins import RECIPES, bins, draw_bins, faults
 
 MOST = 40
 SIDES = range(1, MOST + 1)

@@ -357,7 +357,7 @@ def test_compare_prints_csv_and_nothing_else(run, folder, small_presets):
 
 
 def test_compare_goes_on_where_it_was_stopped(run, folder, small_presets, monkeypatch):
-    from spm import comparison
+    from spm.evaluation import comparison
 
     real, measured = comparison.measure, []
 
@@ -405,7 +405,8 @@ def test_layers_of_a_network(run, tmp_path):
 
 
 def test_compare_without_a_folder(run, small_presets, monkeypatch):
-    from spm import comparison, datasets
+    from spm import datasets
+    from spm.evaluation import comparison
 
     monkeypatch.setattr(comparison, "BUILT_IN", {"layouts": lambda: datasets.make_layouts(6, size=48, n_classes=2)})
     status, out, err = run("compare", "--presets", "small")
@@ -506,11 +507,11 @@ def seen(line):
 def test_progress_does_not_mix_with_the_table(folder):
     code = """
 import functools, sys
-import spm._parallel, spm.cli, spm.codebooks, spm.comparison, spm.presets
+import spm, spm.cli, spm._tools.parallel, spm.codebooks.kmeans, spm.evaluation.comparison
 from tqdm import tqdm
 def at_once(label, *, total, unit, verbose):
     return tqdm(desc=label, total=total, unit=unit, disable=not verbose, delay=0, mininterval=0, leave=False)
-spm._parallel.progress_bar = spm.codebooks.progress_bar = at_once
+spm._tools.parallel.progress_bar = spm.codebooks.kmeans.progress_bar = at_once
 spm.presets.PRESETS["small"] = functools.partial(spm.presets.lazebnik2006, n_words=8)
 sys.exit(spm.cli.main(sys.argv[1:]))
 """

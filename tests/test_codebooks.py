@@ -12,7 +12,8 @@ from sklearn.datasets import load_sample_image, make_blobs
 from threadpoolctl import threadpool_limits
 
 from spm import DenseSIFT, SpmError
-from spm.codebooks import BLOCK, kmeans, nearest_words
+from spm.codebooks.kmeans import BLOCK, kmeans
+from spm.codebooks.nearest import nearest_words
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 import spm
-from spm import combination
-from spm.combination import KernelCombination
-from spm.kernels import chi2, histogram_intersection, jensen_shannon, linear
+from spm.kernels import sums as combination
+from spm.kernels.functions import chi2, histogram_intersection, jensen_shannon, linear
+from spm.kernels.sums import KernelCombination
 
 
 def pictures(n, seed=0):

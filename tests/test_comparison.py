@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 import spm
-from spm import PerClassShuffleSplit, SpmError, compare, comparison, presets
-from spm.comparison import COLUMNS, data_names, pyramids_of, row_cells
+from spm import PerClassShuffleSplit, SpmError, compare, presets
 from spm.datasets import make_layouts
 from spm.errors import MissingDependencyError
-from spm.journal import Journal
+from spm.evaluation import comparison
+from spm.evaluation.comparison import COLUMNS, data_names, pyramids_of, row_cells
+from spm.evaluation.journal import Journal
 
 KEYS = ["data", "preset", "pyramid", "levels", "accuracy", "std", "values", "extract_rate", "classify_rate"]
 KEYS += ["train_seconds", "test_seconds", "peak_mb", "n_splits", "n_train", "n_test", "error"]

@@ -17,7 +17,8 @@ from sklearn.cluster import KMeans
 from sklearn.svm import LinearSVC
 
 from spm import datasets
-from spm.datasets import archives, download, fetch, layouts, voc
+from spm._tools import download
+from spm.datasets import archives, fetch, layouts, voc
 from spm.errors import SpmError
 
 

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spm import BagOfWords, SpmError
-from spm.codebooks import kmeans
-from spm.encoders import EncoderMixin, seed_if_unset
+from spm.codebooks.kmeans import kmeans
+from spm.encoders.base import EncoderMixin, seed_if_unset
 
 X = np.random.default_rng(0).random((300, 5)).astype(np.float32)
 FEW = X[:80]

@@ -10,10 +10,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
 import spm
-from spm.decisions import TERMS, decide
-from spm.evidence import LayerVotes, Votes, cells_of_pixels, feature_votes, region_of, votes
-from spm.kernel_maps import HomogeneousMap
-from spm.kernels import KERNELS
+from spm.evidence.decisions import TERMS, decide
+from spm.evidence.voting import LayerVotes, Votes, cells_of_pixels, feature_votes, region_of, votes
+from spm.kernels.functions import KERNELS
+from spm.kernels.maps import HomogeneousMap
 
 GRIDS = np.array([[1, 1], [2, 2]])
 

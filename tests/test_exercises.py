@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import spm
-from spm.binning import bins
-from spm.sift import dense_sift
+from spm.features.dense_sift import dense_sift
+from spm.pyramid.bins import bins
 
 KIT = Path(__file__).parents[1] / "notebooks" / "exercises"
 if not KIT.is_dir():

@@ -22,14 +22,16 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from spm import _onnx, _runtime
-from spm.codes import Codes
-from spm.encoders import BagOfWords
+from spm.classifiers.svm import KernelSVC
+from spm.encoders.bag_of_words import BagOfWords
+from spm.encoders.codes import Codes
 from spm.errors import ImageError, MissingDependencyError, SpmError
-from spm.featuremap import FeatureMap, Frame, frame_of, prepare, resize, value_tables
-from spm.networks import cut, layers
-from spm.pyramid import SpatialPyramid
-from spm.svm import KernelSVC
+from spm.features.feature_map import FeatureMap
+from spm.features.frames import Frame, frame_of, prepare, resize, value_tables
+from spm.networks import file as _onnx
+from spm.networks import session as _runtime
+from spm.networks.maps import cut, layers
+from spm.pyramid.pyramid import SpatialPyramid
 from spm.vectorizer import PyramidVectorizer
 
 PLAIN = {"scale": 1.0}  # pixels as they are
@@ -525,8 +527,8 @@ def test_a_model_file_may_hold_it(tmp_path):
     """All that its state has is on the list of types that skops trusts by itself."""
     features = FeatureMap(SMALL, layers=["relu1"], preprocess={"mean": (0.4, 0.5, 0.6)}, size=(40, None))
     data = skops.io.dumps(features)
-    assert skops.io.get_untrusted_types(data=data) == ["spm.featuremap.FeatureMap"]
-    loaded = skops.io.loads(data, trusted=["spm.featuremap.FeatureMap"])
+    assert skops.io.get_untrusted_types(data=data) == ["spm.FeatureMap"]
+    loaded = skops.io.loads(data, trusted=["spm.FeatureMap"])
     assert loaded.get_params() == features.get_params() and repr(loaded) == repr(features)
     same(loaded.views(photo()), features.views(photo()))
 
@@ -687,7 +689,7 @@ def test_a_missing_extra_names_the_command_and_only_at_work(package, monkeypatch
 def test_importing_loads_no_network_library_and_running_says_nothing(tmp_path):
     (tmp_path / "net.onnx").write_bytes(SMALL)
     script = (
-        "import sys; from spm.featuremap import FeatureMap; import numpy as np; features = FeatureMap('net.onnx')\n"
+        "import sys; from spm import FeatureMap; import numpy as np; features = FeatureMap('net.onnx')\n"
         "assert not {'onnx', 'onnxruntime', 'torch', 'matplotlib'} & set(sys.modules)\n"
         "features.extract(np.zeros((30, 40, 3), np.uint8))"
     )

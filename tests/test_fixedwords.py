@@ -11,7 +11,8 @@ from sklearn.datasets import load_sample_image
 from sklearn.exceptions import NotFittedError
 
 from spm import CensusTransform, EdgePoints, FixedVocabulary, PyramidVectorizer, SpatialPyramid, SpmError
-from spm.fixedwords import census_transform, edge_points
+from spm.features.census import census_transform
+from spm.features.edge_points import edge_points
 
 PHOTOGRAPH = cv2.resize(cv2.cvtColor(load_sample_image("china.jpg"), cv2.COLOR_RGB2GRAY), (72, 50))
 

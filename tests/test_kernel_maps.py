@@ -16,9 +16,9 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import spm
-from spm.kernel_maps import PERIODS, SIGNATURES, SPECTRA, WINDOWS, coefficients
-from spm.kernels import KERNELS, hellinger, linear
-from spm.norms import power
+from spm.kernels.functions import KERNELS, hellinger, linear
+from spm.kernels.maps import PERIODS, SIGNATURES, SPECTRA, WINDOWS, coefficients
+from spm.pyramid.norms import power
 
 kernels = pytest.mark.parametrize("kernel", SIGNATURES)
 windows = pytest.mark.parametrize("window", WINDOWS)

@@ -14,7 +14,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics.pairwise import additive_chi2_kernel
 
 from spm import SpmError
-from spm.kernels import (
+from spm.kernels.functions import (
     HISTOGRAM_KERNELS,
     KERNELS,
     WIDTH,

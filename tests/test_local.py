@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from spm import LocalFeatures, SpmError
 from spm.boxes import check_boxes
-from spm.codes import Codes
-from spm.local import ExtractorMixin
+from spm.encoders.codes import Codes
+from spm.features.local import ExtractorMixin
 
 
 def cell_map(height, width, stride=(16, 16), offset=(0, 0), image_size=None):

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 import spm
 from spm.boxes import mirror_boxes
-from spm.evidence import feature_votes
+from spm.evidence.voting import feature_votes
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 import spm
-from spm.multiview import windows
+from spm.classifiers.multiview import windows
 
 pytest.importorskip("onnxruntime")
 

@@ -14,10 +14,12 @@ import onnxruntime as runtime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spm import _onnx, networks
 from spm.errors import MissingDependencyError, SpmError
-from spm.networks import cut, fetch_network, layers, read_networks
-from spm.receptive import Axis, Window
+from spm.networks import file as _onnx
+from spm.networks import zoo
+from spm.networks.geometry import Axis, Window
+from spm.networks.maps import cut, layers
+from spm.networks.zoo import fetch_network, read_networks
 
 
 def node(op, inputs, output, **options):
@@ -563,7 +565,7 @@ def shop(tmp_path, monkeypatch):
         "urls": [f"http://127.0.0.1:{server.server_port}/tiny.onnx"],
         "hash": "sha256:" + hashlib.sha256(classifier()).hexdigest(),
     }
-    monkeypatch.setattr(networks, "read_networks", lambda: {"tiny": entry})
+    monkeypatch.setattr(zoo, "read_networks", lambda: {"tiny": entry})
     yield entry
     server.shutdown()
     server.server_close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spm import SpmError
-from spm.norms import check_norm, l1, l2, normalise, power
+from spm.pyramid.norms import check_norm, l1, l2, normalise, power
 
 value = st.floats(-1e6, 1e6, width=32).filter(lambda v: v == 0 or abs(v) > 1e-6)
 names = st.lists(st.sampled_from(["l1", "l2", "power"]), max_size=3).map(tuple)

@@ -11,8 +11,8 @@ import pytest
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from spm import _parallel
-from spm._parallel import in_order, in_threads, progress_bar, single_threaded
+from spm._tools import parallel as _parallel
+from spm._tools.parallel import in_order, in_threads, progress_bar, single_threaded
 
 
 def blas_threads():

@@ -8,7 +8,7 @@ import pytest
 
 import spm
 from spm import plots
-from spm.evidence import feature_votes, votes
+from spm.evidence.voting import feature_votes, votes
 from spm.plots.pictures import _draw_histograms
 from spm.plots.verdicts import _draw_list
 

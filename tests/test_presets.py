@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from spm import KernelSVC, SpmError, presets
-from spm.kernels import histogram_intersection
+from spm.kernels.functions import histogram_intersection
 
 
 def picture(kind, seed, size=(40, 48)):

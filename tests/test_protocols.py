@@ -10,8 +10,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 import spm
-from spm import ImageError, PerClassShuffleSplit, SpmError, protocols
-from spm.protocols import default_cv, evaluate, predict
+from spm import ImageError, PerClassShuffleSplit, SpmError
+from spm.evaluation import protocols
+from spm.evaluation.protocols import default_cv, evaluate, predict
 
 
 class ByBrightness(ClassifierMixin, BaseEstimator):

@@ -13,8 +13,8 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from spm import LocalFeatures, SpatialPyramid, SpmError
-from spm.codes import Codes
-from spm.pooling import pool_codes, with_common_grid
+from spm.encoders.codes import Codes
+from spm.pyramid.pooling import pool_codes, with_common_grid
 
 POOLS = ("sum", "mean", "max")
 

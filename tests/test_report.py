@@ -21,9 +21,9 @@ from sklearn.utils import Bunch
 
 import spm
 from spm import PerClassShuffleSplit, SpmError, cli, plots, presets, report
-from spm.comparison import COLUMNS, row_cells
 from spm.datasets import make_layouts
 from spm.errors import MissingDependencyError
+from spm.evaluation.comparison import COLUMNS, row_cells
 from spm.report import _outcome
 from spm.report._html import Html, element, printable
 from spm.report._origin import data_digest, networks
@@ -436,7 +436,7 @@ def test_details_are_those_of_the_rows_and_survive_a_journal(folder, tmp_path, m
 
     with pytest.raises(KeyboardInterrupt):
         spm.compare(folder, **options, journal=tmp_path / "j", on_row=stop)
-    monkeypatch.setattr("spm.comparison.measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("spm.evaluation.comparison.measure", lambda *_: pytest.fail("measured again"))
     resumed = spm.compare(folder, **options, journal=tmp_path / "j")
     for row, one, other in zip(whole.rows, whole.details, resumed.details, strict=True):
         assert one.confusion == other.confusion and one.classes == other.classes == sorted(NAMES)

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_sample_image
 
 from spm import DenseSIFT, ImageError, SpmError
-from spm.sift import dense_sift, lattice
+from spm.features.dense_sift import dense_sift, lattice
 
 ATOL = 2e-4
 """OpenCV's fastAtan2 is off by 0.01 degrees, 2.2e-4 of an orientation bin; values stay near 0.2 (1e-4 was seen)."""

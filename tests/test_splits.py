@@ -8,8 +8,9 @@ from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from spm.datasets.digits import stratified_halves
 from spm.errors import SpmError
-from spm.splits import PerClassShuffleSplit, per_class_split, stratified_halves
+from spm.evaluation.splits import PerClassShuffleSplit, per_class_split
 
 Y = np.repeat(["coast", "forest", "street"], [5, 9, 20])
 

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 import spm
 from spm.errors import SpmError
-from spm.featuremap import FeatureMap
+from spm.features.feature_map import FeatureMap
 from spm.storage import FORMAT, TRUSTED
 
 

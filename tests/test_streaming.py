@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 
 import spm
 from spm import ImageError, SpmError, stream_descriptors
-from spm.streaming import _batched
+from spm.features.stream import _batched
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (19, 40, 48), dtype=np.uint8)
 SIFT = spm.DenseSIFT()

@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spm import KernelSVC, SpmError
-from spm.kernels import KERNELS, WIDTH, histogram_intersection
+from spm.kernels.functions import KERNELS, WIDTH, histogram_intersection
 
 
 @parametrize_with_checks(

@@ -11,9 +11,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 import spm
-from spm import SpmError, comparison, protocols
-from spm.local import LocalFeatures
-from spm.pyramid import pool_together
+from spm import SpmError
+from spm.evaluation import comparison, protocols
+from spm.features.local import LocalFeatures
+from spm.pyramid.pyramid import pool_together
 from spm.together import fit_transform_together, transform_together
 
 RANDOM = np.random.default_rng(0)

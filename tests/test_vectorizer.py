@@ -32,8 +32,8 @@ from spm import (
     SpatialPyramid,
     SpmError,
 )
+from spm.features.local import ExtractorMixin
 from spm.images import read_image
-from spm.local import ExtractorMixin
 
 KINDS = ("across", "down")
 

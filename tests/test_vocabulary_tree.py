@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import spm
 from spm import VLAD, BagOfWords, SpmError, VocabularyTree
-from spm.codebooks import kmeans
+from spm.codebooks.kmeans import kmeans
 
 X = np.random.default_rng(0).random((3000, 6)).astype(np.float32)
 NEW = np.random.default_rng(1).random((500, 6)).astype(np.float32)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import spm
-from spm.binning import bins
-from spm.codes import Codes
-from spm.norms import normalise
-from spm.sift import cell_weights, dense_sift, gradients
+from spm.encoders.codes import Codes
+from spm.features.dense_sift import cell_weights, dense_sift, gradients
+from spm.pyramid.bins import bins
+from spm.pyramid.norms import normalise
 
 TRIES = 20
 EXERCISES = Path(__file__).with_name("exercises.py")

@@ -1,7 +1,7 @@
 """Names of data sets in, images (or their paths) and labels out."""
 
+from .._tools.download import get_data_home
 from .digits import load_digit_images
-from .download import get_data_home
 from .fetch import fetch_caltech101, fetch_scene15, fetch_voc2007
 from .folder import load_folder, read_train_list
 from .layouts import MATERIALS, RESERVED_BOXES, make_layouts

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .._tools.download import by_hand, has_archive, retrieve
 from ..errors import SpmError
-from .download import by_hand, has_archive, retrieve
 from .folder import is_hidden, is_image
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._tools.public import public
 from ..errors import check_number
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 
+@public("spm.datasets")
 def load_digit_images(size: int = 64) -> Bunch:
     """Scale the 1,797 digits of 8x8 pixels that come with scikit-learn up to images, with fixed halves of every class.
 
@@ -42,8 +44,7 @@ def load_digit_images(size: int = 64) -> Bunch:
     from sklearn.datasets import load_digits
     from sklearn.utils import Bunch
 
-    from .._opencv import cv2
-    from ..splits import stratified_halves
+    from .._tools.opencv import cv2
 
     digits = load_digits()
     small = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # 0..16 to 0..255
@@ -57,3 +58,20 @@ def load_digit_images(size: int = 64) -> Bunch:
         test=test,
         DESCR=f"scikit-learn's digits as grey images of {size}x{size} pixels.\n\n{digits.DESCR}",
     )
+
+
+def stratified_halves(y: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a set into two fixed halves with half of every class in each; of an odd class the second half gets one more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> train, test = stratified_halves(np.array([0, 0, 0, 0, 1, 1, 1]))
+    >>> len(train), len(test)
+    (3, 4)
+    """
+    rng = np.random.RandomState(seed)  # its stream is frozen, a Generator's is not
+    order = [rng.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
+    train = np.concatenate([members[: len(members) // 2] for members in order])
+    test = np.concatenate([members[len(members) // 2 :] for members in order])
+    return np.sort(train), np.sort(test)

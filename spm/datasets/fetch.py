@@ -9,9 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._tools.download import get_data_home
+from .._tools.public import public
 from ..errors import check_choice
 from .archives import find_class_root, install
-from .download import get_data_home
 from .folder import bunch_of, images_by_class
 from .voc import load_voc
 
@@ -32,6 +33,7 @@ def read_registry() -> dict[str, Any]:
     return dict(json.loads(files("spm.data").joinpath("registry.json").read_text(encoding="utf-8")))
 
 
+@public("spm.datasets")
 def fetch_scene15(*, data_home: DataHome = None, download: bool = True) -> Bunch:
     """List the 4,485 photographs of 15-Scene (Lazebnik, Schmid and Ponce 2006), downloading them at first use.
 
@@ -60,6 +62,7 @@ def fetch_scene15(*, data_home: DataHome = None, download: bool = True) -> Bunch
     return _fetch_classes("scene15", data_home, download, names)
 
 
+@public("spm.datasets")
 def fetch_caltech101(*, background: bool = False, data_home: DataHome = None, download: bool = True) -> Bunch:
     """List the 8,677 photographs of Caltech-101 (Fei-Fei, Fergus and Perona 2004), downloading them at first use.
 
@@ -86,6 +89,7 @@ def fetch_caltech101(*, background: bool = False, data_home: DataHome = None, do
     return _fetch_classes("caltech101", data_home, download, {}, () if background else ("BACKGROUND_Google",))
 
 
+@public("spm.datasets")
 def fetch_voc2007(split: str = "trainval", *, data_home: DataHome = None, download: bool = True) -> Bunch:
     """List photographs of PASCAL VOC 2007 with labels and boxes (Everingham et al. 2010), downloading at first use.
 

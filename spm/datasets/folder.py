@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._tools.public import public
 from ..errors import SpmError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def bunch_of(folder: str | os.PathLike[str], by_class: dict[str, list[str]], abo
     )
 
 
+@public()
 def load_folder(path: str | os.PathLike[str], *, exclude_empty: bool = False) -> Bunch:
     """List a folder of images with one sub-folder for each class.
 
@@ -127,6 +129,7 @@ def _check_folder(path: str | os.PathLike[str]) -> None:
         raise SpmError(f"{os.fspath(path)} is a file, not a folder; {LAYOUT.format(folder='FOLDER')}")
 
 
+@public("spm.datasets")
 def read_train_list(path: str | os.PathLike[str], images: Bunch) -> tuple[np.ndarray, np.ndarray]:
     """Split a folder's images by a file that lists those to train on; all the others test.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._tools.public import public
 from ..errors import SpmError, check_number
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def arrangements() -> list[tuple[str, ...]]:
     return listed
 
 
+@public("spm.datasets")
 def make_layouts(
     n_per_class: int = 40,
     *,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingDependencyError, SpmError
+from ..features.local import LocalFeatures
 from ..images import read_image
-from ..local import LocalFeatures
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 """Apart for all kinds of colour blindness: those of Okabe and Ito, an ochre in place of their yellow."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..binning import bins
+from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
-from ..evidence import channel_names, region_of, vectorizer_of
+from ..evidence.voting import channel_names, region_of, vectorizer_of
+from ..features.local import LocalFeatures
 from ..images import read_image
-from ..local import LocalFeatures
-from ..pyramid import SpatialPyramid
+from ..pyramid.bins import bins
+from ..pyramid.pyramid import SpatialPyramid
 from ._axes import (
     Region,
     fit_labels,
@@ -27,6 +28,7 @@ from ._axes import (
 )
 
 
+@public("spm.plots")
 def pyramid(image: Any, model: Any, *, n_channels: int = 12, layer: int = 0, ax: Any = None) -> np.ndarray:
     """Draw the pyramid's cells over an image, one picture a level, and below them the histogram of each cell.
 
@@ -132,6 +134,7 @@ def _draw_histograms(ax: Any, values: np.ndarray, names: list[str], size: tuple[
         ax.set(xticks=[])
 
 
+@public("spm.plots")
 def feature_map(
     image: Any,
     features: Any,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.public import public
 from ..errors import SpmError, check_choice
 from ._axes import COLOURS, DASHES, extent_of, fit_labels, outlined, points_of, take_axes, text_size
 
@@ -30,6 +31,7 @@ AXES = {
 """What an axis of `curve` says; other keys stand for themselves."""
 
 
+@public("spm.plots")
 def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
     """Draw a confusion matrix in per cent of each true class.
 
@@ -101,6 +103,7 @@ def _write_shares(ax: Any, shares: np.ndarray, drawn: Any) -> None:
             ax.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=size, color=colour)
 
 
+@public("spm.plots")
 def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "accuracy", ax: Any = None) -> Any:
     """Draw accuracy, or another figure, of the rows of `spm.compare` against what they differ in.
 
@@ -258,6 +261,7 @@ def _log_axis(ax: Any, places: list[float]) -> None:
     ax.set_xticks([], minor=True)
 
 
+@public("spm.plots")
 def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
     """Draw precision against recall for every class, with its average precision.
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.public import public
 from ..boxes import check_boxes
 from ..errors import SpmError, check_choice, check_number
-from ..evidence import Votes, cells_of_pixels, feature_votes, votes
+from ..evidence.voting import Votes, cells_of_pixels, feature_votes, votes
+from ..features.local import LocalFeatures
 from ..images import read_image
-from ..local import LocalFeatures
 from ._axes import (
     COLOURS,
     fit_labels,
@@ -32,6 +33,7 @@ MOST_NAMES = 8  # one below the other
 COVER = 0.8  # how much the strongest vote hides of the image
 
 
+@public("spm.plots")
 def evidence(
     image: Any,
     model: Any,
@@ -191,6 +193,7 @@ def _draw_list(ax: Any, largest: list[tuple[str, float]]) -> None:
     ax.set_title("largest votes", fontsize="medium")
 
 
+@public("spm.plots")
 def detections(image: Any, boxes: Any, scores: Any = None, labels: Any = None, *, ax: Any = None) -> Any:
     """Draw boxes over an image, each with its label and score, a colour for each label.
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .._opencv import cv2
-from ..codes import Codes
+from .._tools.opencv import cv2
+from .._tools.public import public
+from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number
-from ..evidence import layer_codes, vectorizer_of
+from ..evidence.voting import layer_codes, vectorizer_of
+from ..features.dense_sift import DenseSIFT, lattice
+from ..features.local import LocalFeatures
 from ..images import check_images, read_image
-from ..local import LocalFeatures
-from ..sift import DenseSIFT, lattice
 from ..vectorizer import PyramidVectorizer
 from ._axes import (
     COLOURS,
@@ -34,6 +35,7 @@ GAP = 0.15  # of a patch, between two
 LEAST_CONTRAST = 24.0  # grey levels that are stretched from black to white
 
 
+@public("spm.plots")
 def words(
     model: Any,
     images: Any,
@@ -202,6 +204,7 @@ def _stretched(patch: np.ndarray) -> np.ndarray:
     return 0.5 + (patch - (low + high) / 2) / spread
 
 
+@public("spm.plots")
 def word_map(
     image: Any,
     model: Any,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison import COLUMNS
 from ..errors import SpmError, check_number
+from ..evaluation.comparison import COLUMNS
 from ..images import check_images
 from ..plots._axes import need
 from ._html import page, section, table

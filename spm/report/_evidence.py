@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from .. import plots
 from ..errors import SpmError
-from ..evidence import feature_votes
+from ..evidence.voting import feature_votes
 from ..images import read_image
 from ._html import Html, element
 from ._outcome import Outcome, spread

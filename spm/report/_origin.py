@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from .._opencv import cv2
+from .._tools.opencv import cv2
 from ..errors import ImageError
-from ..featuremap import FeatureMap
+from ..features.feature_map import FeatureMap
 from ..images import content_of
 from ._html import Html, element, join, section, table
 

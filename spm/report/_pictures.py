@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._parallel import in_threads
+from .._tools.parallel import in_threads
 from ..errors import ImageError
 from ..images import read_image
 from ..plots._axes import need

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import plots
-from ..comparison import row_cells
-from ..pyramid import SpatialPyramid
+from ..evaluation.comparison import row_cells
+from ..pyramid.pyramid import SpatialPyramid
 from ._evidence import evidence_maps
 from ._html import Html, element, join, section
 from ._outcome import MOST_THUMBNAILS, Outcome, class_table, galleries, matrix, outcome_of, plot, spread, strip

@@ -1,0 +1,208 @@
+"""Work in threads: a function and an iterable in, the results in order out, with progress and one BLAS thread each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds to wait, after an error, for work under way
+
+_lock = threading.Lock()
+_depth = 0
+_restore: list[Callable[[], None]] = []
+_pools: Any = None  # threadpoolctl's view of the libraries, taken by the first to enter
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS and OpenCV to one thread each while any caller is inside.
+
+    The limit is set by the first to enter and lifted by the last to leave, whichever thread that is: limits that
+    overlap without a count would leave BLAS at one thread for good.
+    """
+    global _depth
+    with _lock:
+        if _depth == 0:
+            _enter()
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                while _restore:
+                    _restore.pop()()
+
+
+def _enter() -> None:
+    global _pools
+    from threadpoolctl import ThreadpoolController
+
+    from .opencv import cv2
+
+    _pools = ThreadpoolController()
+    _restore.append(partial(cv2.setNumThreads, cv2.getNumThreads()))
+    cv2.setNumThreads(1)
+    for library in _pools.select(user_api="blas").lib_controllers:
+        # Since 3.8 threadpoolctl lets one thread alone set OpenBLAS, but the last to leave may be another.
+        set_threads = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        _restore.append(partial(set_threads, library.num_threads))
+        set_threads(1)
+
+
+class _Workers:
+    """The calls of one `in_order` under way in this process, which can be stopped and waited for.
+
+    After an error the other threads are still at work, and one that is inside OpenCV when the interpreter
+    ends aborts the process.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._stopped = False
+
+    def __reduce__(self) -> tuple[type[_Workers], tuple[()]]:
+        return _Workers, ()  # another process is not waited for
+
+    def call(self, function: Callable[[Any], T], items: list[Any]) -> list[T]:
+        """Return the function's results, fewer when stopped."""
+        results: list[T] = []
+        with self._changed:
+            self._busy += 1
+        try:
+            with single_threaded(), _pools.limit(limits=1, user_api="openmp"):  # OpenMP's limit is this thread's alone
+                for item in items:
+                    if self._stopped:
+                        break
+                    results.append(function(item))
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+        return results
+
+    def stop(self) -> None:
+        """Let every call end after the item it is at, and wait for them, for so long as is bearable."""
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: self._busy == 0, timeout=PATIENCE)
+
+
+def in_order(
+    function: Callable[[Any], T],
+    items: Iterable[Any],
+    *,
+    n_jobs: int | None,
+    batch: int = 1,
+    label: str = "",
+    total: int | None = None,
+    verbose: bool = False,
+) -> Iterator[T]:
+    """Yield ``function(item)`` for every item, in order, from workers.
+
+    Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one item. It must be picklable for back-ends of processes.
+    items : iterable
+        Taken as the work proceeds, never all at once.
+    n_jobs : int or None
+        As joblib means it.
+    batch : int, default=1
+        Items per task; larger where one item takes less than a few milliseconds.
+    label, total, verbose
+        A progress bar with that label appears on standard error after two seconds when `verbose`.
+    """
+    import joblib
+
+    batches = _batched(items, batch)
+    with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
+        n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
+        backend = joblib.parallel.get_active_backend(prefer="threads")[0]
+        workers = _Workers()
+        work = partial(workers.call, function)
+        if getattr(backend, "uses_threads", False):
+            done = _from_threads(work, batches, backend.effective_n_jobs(n_jobs))
+        else:
+            done = _from_backend(work, batches, n_jobs)
+        try:
+            for results in done:
+                yield from results
+                bar.update(len(results))
+        finally:
+            workers.stop()
+
+
+def _from_threads(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], n_threads: int) -> Iterator[T]:
+    """Yield what comes of the batches, in order. joblib's threads take a millisecond of every batch for themselves."""
+    if n_threads == 1:
+        yield from map(work, batches)
+        return
+    pool = ThreadPoolExecutor(n_threads)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) == 2 * n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _from_backend(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], n_jobs: int) -> Iterator[T]:
+    """Yield what comes of the batches, in order, from the back-end that the caller has chosen."""
+    import joblib
+
+    try:
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    except ValueError:  # a back-end that returns all at once only, such as "multiprocessing"
+        pool = joblib.Parallel(n_jobs=n_jobs, prefer="threads")
+    yield from pool(joblib.delayed(work)(batch) for batch in batches)
+
+
+def in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: int | None) -> list[T]:
+    """Return ``function(item)`` for every item, in order, from threads of this process, whatever the back-end.
+
+    For short work on the caller's arrays, which no other process has: it starts at once where joblib polls.
+    """
+    import joblib
+
+    items = list(items)
+    n_threads = min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
+    with single_threaded():
+        if n_threads <= 1:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, items))
+
+
+def progress_bar(label: str, *, total: int | None, unit: str, verbose: bool) -> Any:
+    """Return a tqdm bar on standard error that appears after two seconds, and only when `verbose`."""
+    from tqdm import tqdm
+
+    return tqdm(desc=label, total=total, unit=unit, disable=not verbose, delay=2.0, leave=False)
+
+
+def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part

@@ -1,0 +1,1 @@
+"""Classifiers: vectors, or their kernel, and labels in, what tells the labels of new ones out."""

@@ -1,0 +1,242 @@
+"""A support vector machine whose kernel matrix is computed once: vectors and labels in, a classifier out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.svm import SVC
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._tools.parallel import in_threads
+from .._tools.public import public
+from ..errors import SpmError, check_choice, check_number
+from ..kernels.functions import HISTOGRAM_KERNELS, KERNELS, evaluate_kernel, slices
+
+CALIBRATION_FOLDS = 5
+ROWS = 256  # vectors at once in float64
+KEPT = (np.float32, np.float16)  # vectors of any other type are turned into float32
+
+
+@public()
+class KernelSVC(ClassifierMixin, BaseEstimator):
+    """Support vector classification, the Gram matrix computed once for all classes.
+
+    Parameters
+    ----------
+    kernel : {"intersection", "chi2", "jensen_shannon", "hellinger", "linear", "precomputed"} or callable
+        By default ``"intersection"``, of `spm.kernels` as all but the last.
+        A callable takes (A, B) and returns their Gram matrix. With ``"precomputed"``, `fit` takes the training
+        vectors' Gram matrix (n, n), and `predict` that of new vectors with the training vectors (m, n).
+    C : float, default=1.0
+        What a training error costs.
+    multi_class : {"ovr", "ovo"}, default="ovr"
+        One machine a class against the rest, as Lazebnik 2006, or one for each pair of classes.
+    probability : bool, default=False
+        Whether to learn `predict_proba`: a sigmoid over each class's decision values, which come from 5-fold
+        cross-validation inside the training set (Platt 1999); the classes' sigmoids are scaled to sum to one.
+    random_state : int, RandomState or None
+        Shuffles the folds for `probability`.
+    n_jobs : int or None
+        Threads for the kernel and the classes, as joblib means it.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    X_fit_ : ndarray of shape (n, D), float32, or float16 where they came so
+        The training vectors; absent for a precomputed kernel and a linear one.
+    coef_ : ndarray of shape (n_machines, D), float64
+        For a linear kernel: the weights of the values, in place of the training vectors.
+    dual_coef_ : ndarray of shape (n_machines, n), float64
+        Signed dual coefficients of every training vector in every machine: one for two classes, else one a class,
+        or one a pair.
+    intercept_ : ndarray of shape (n_machines,), float64
+
+    Notes
+    -----
+    Its cost is that of the Gram matrix, n x n: of 10,000 vectors 1.2 GB. For many more, map them by `HomogeneousMap`
+    and learn a linear machine, as in ``make_pipeline(vectorizer, HomogeneousMap(), LinearSVC())`` of scikit-learn's.
+
+    Vectors in float16 take half the memory; only slices of them are turned into float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> X = np.array([[1.0, 0.0], [0.8, 0.2], [0.0, 1.0], [0.1, 0.9]])
+    >>> spm.KernelSVC(C=10).fit(X, ["left", "left", "right", "right"]).predict([[0.7, 0.3]])
+    array(['left'], dtype='<U5')
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel: str | Callable[[np.ndarray, np.ndarray], np.ndarray] = "intersection",
+        C: float = 1.0,
+        multi_class: str = "ovr",
+        probability: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.C = C
+        self.multi_class = multi_class
+        self.probability = probability
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any) -> KernelSVC:
+        """Learn from vectors (n, D), or their Gram matrix (n, n), and the labels (n,).
+
+        Raises
+        ------
+        SpmError
+            For an unknown option, a negative value under a histogram kernel, a Gram matrix that is not square, or
+            labels of one class.
+        """
+        check_number("C", self.C, above=0)
+        check_choice("multi_class", self.multi_class, ("ovr", "ovo"))
+        if not callable(self.kernel):
+            check_choice("kernel", self.kernel, (*KERNELS, "precomputed"))
+        X, y = validate_data(self, X, y, dtype=KEPT)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise SpmError(f"y has one class only ({self.classes_.tolist()[0]!r}): a classifier needs two or more")
+        if self.kernel != "precomputed":
+            self.X_fit_ = X
+        elif X.shape[0] != X.shape[1]:
+            raise SpmError(f"a precomputed kernel must be a square matrix to fit, got {X.shape}")
+        gram = self._gram(X, X).astype(np.float64)
+        self._fit_machines(gram, codes)
+        if self.probability:
+            self._fit_sigmoids(gram, codes)
+        if self.kernel == "linear":
+            self.coef_ = _weigh(self.X_fit_, self.dual_coef_.astype(np.float32))
+            del self.X_fit_
+        return self
+
+    def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        if self.kernel == "precomputed":
+            return A
+        return evaluate_kernel(self.kernel, A, B, n_jobs=self.n_jobs)
+
+    def _products(self, X: np.ndarray) -> np.ndarray:
+        """Return the kernel of the vectors with the training vectors, weighted and summed: (m, n_machines)."""
+        if self.kernel == "linear":
+            products = np.zeros((len(X), len(self.coef_)))
+            for start in range(0, len(X), ROWS):
+                rows = slice(start, start + ROWS)
+                for values in slices(X.shape[1]):
+                    products[rows] += X[rows, values] @ self.coef_[:, values].T
+            return products
+        return self._gram(X, getattr(self, "X_fit_", X)) @ self.dual_coef_.T
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Return each machine's positive class and its negative one, -1 meaning the rest."""
+        n_classes = len(self.classes_)
+        if n_classes == 2:
+            return [(1, 0)]
+        if self.multi_class == "ovo":
+            return list(combinations(range(n_classes), 2))
+        return [(positive, -1) for positive in range(n_classes)]
+
+    def _fit_machines(self, gram: np.ndarray, codes: np.ndarray) -> None:
+        learn = partial(_fit_machine, gram, codes, self.C)
+        machines = in_threads(learn, self._pairs(), n_jobs=self.n_jobs)
+        self.dual_coef_ = np.stack([dual for dual, _ in machines])
+        self.intercept_ = np.array([intercept for _, intercept in machines])
+
+    def _fit_sigmoids(self, gram: np.ndarray, codes: np.ndarray) -> None:
+        counts = np.bincount(codes)
+        if counts.min() < CALIBRATION_FOLDS:
+            raise SpmError(
+                f"probability=True needs {CALIBRATION_FOLDS} examples of every class, "
+                f"but class {self.classes_.tolist()[counts.argmin()]!r} has {counts.min()}"
+            )
+        machine = KernelSVC(kernel="precomputed", C=self.C, multi_class=self.multi_class, n_jobs=self.n_jobs)
+        folds = StratifiedKFold(CALIBRATION_FOLDS, shuffle=True, random_state=self.random_state)
+        scores = cross_val_predict(machine, gram, codes, cv=folds, method="decision_function")
+        scores = scores.reshape(len(codes), -1)  # (n, n_classes), or (n, 1) for two classes
+        positives = range(len(self.classes_)) if scores.shape[1] > 1 else [1]
+        fits = [LogisticRegression().fit(scores[:, [k]], codes == c) for k, c in enumerate(positives)]
+        self.sigmoids_ = np.array([[fit.coef_[0, 0], fit.intercept_[0]] for fit in fits])
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return how far each vector lies on the side of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, D), or (m, n) for a precomputed kernel
+
+        Returns
+        -------
+        ndarray of shape (m, n_classes), or (m,) for two classes, float64
+            For ``"ovo"``: votes of the pairs, ties broken by their summed confidence.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=KEPT, reset=False)
+        scores = self._products(X) + self.intercept_  # (m, n_machines)
+        if len(self.classes_) == 2:
+            return scores[:, 0]
+        return _votes(scores, len(self.classes_)) if self.multi_class == "ovo" else scores
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the label of each vector: shape (m,)."""
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+    @available_if(lambda self: self.probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class: shape (m, n_classes), float64; needs ``probability=True``."""
+        scores = self.decision_function(X)
+        scores = scores.reshape(len(scores), -1)
+        chances = expit(scores * self.sigmoids_[:, 0] + self.sigmoids_[:, 1])
+        if len(self.classes_) == 2:
+            return np.hstack([1 - chances, chances])
+        return chances / np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.positive_only = isinstance(self.kernel, str) and self.kernel in HISTOGRAM_KERNELS
+        return tags
+
+
+def _weigh(X: np.ndarray, duals: np.ndarray) -> np.ndarray:
+    """Return the vectors weighted and summed: (n_machines, D), float64."""
+    coef = np.empty((len(duals), X.shape[1]))
+    for values in slices(X.shape[1]):
+        coef[:, values] = duals @ X[:, values].astype(np.float32, copy=False)
+    return coef
+
+
+def _fit_machine(gram: np.ndarray, codes: np.ndarray, C: float, pair: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Return the dual coefficients (n,) and the intercept of one class against another, or the rest (-1)."""
+    positive, negative = pair
+    rows = np.arange(len(codes)) if negative < 0 else np.flatnonzero((codes == positive) | (codes == negative))
+    machine = SVC(kernel="precomputed", C=C)
+    machine.fit(gram if len(rows) == len(codes) else gram[np.ix_(rows, rows)], codes[rows] == positive)
+    dual = np.zeros(len(codes))
+    dual[rows[machine.support_]] = machine.dual_coef_[0]
+    return dual, float(machine.intercept_[0])
+
+
+def _votes(scores: np.ndarray, n_classes: int) -> np.ndarray:
+    """Turn the scores of all pairs, (m, n_pairs), into votes for classes, (m, n_classes)."""
+    votes, confidence = np.zeros((len(scores), n_classes)), np.zeros((len(scores), n_classes))
+    for pair, (first, second) in enumerate(combinations(range(n_classes), 2)):
+        votes[:, first] += scores[:, pair] > 0
+        votes[:, second] += scores[:, pair] <= 0
+        confidence[:, first] += scores[:, pair]
+        confidence[:, second] -= scores[:, pair]
+    return votes + confidence / (3 * (np.abs(confidence) + 1))

@@ -1,0 +1,1 @@
+"""Codebooks: many descriptors in, a few words out."""

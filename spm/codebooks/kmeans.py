@@ -1,0 +1,209 @@
+"""Codebooks: many descriptors in, a few words (their cluster centres) out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+from sklearn.cluster import kmeans_plusplus
+from sklearn.utils import check_random_state
+
+from .._tools.parallel import in_threads, progress_bar, single_threaded
+from ..errors import SpmError, check_number
+from .nearest import nearest_words
+
+BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
+COARSEST = 32  # descriptors per word in the first, smallest sample
+GROWTH = 4  # from each sample to the next
+RELAX = 1.8  # how far a centre goes towards (and beyond) its cluster's mean; below 2, so that it converges
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """What `kmeans` found.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_words, D), float32
+    inertia : float
+        Sum of the squared distances of all descriptors to their nearest centre, before the last move of the centres.
+    n_iter : int
+        Passes over all descriptors.
+    """
+
+    centers: np.ndarray
+    inertia: float
+    n_iter: int
+
+
+def kmeans(
+    X: np.ndarray,
+    n_words: int,
+    *,
+    n_init: int = 1,
+    max_iter: int = 20,
+    tol: float = 1e-4,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> KMeansResult:
+    """Cluster descriptors by Lloyd's algorithm, over-relaxed and coarse to fine.
+
+    The centres are found by k-means++ (Arthur and Vassilvitskii 2007) and Lloyd's algorithm on a small random sample
+    of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
+    last a centre moves 1.8 times the way to its cluster's mean. On 100,000 SIFT descriptors and 200 words this takes
+    about 26 passes and a sixth of the time of scikit-learn's KMeans, for a sum of squares 0.2 % higher
+    (benchmarks/kmeans.py). The result depends on `random_state` alone, not on the number of threads.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+        Descriptors; taken as float32.
+    n_words : int
+        At most the number of different descriptors.
+    n_init : int, default=1
+        Independent starts; the one with the least inertia is kept.
+    max_iter : int, default=20
+        Passes at most, on each sample.
+    tol : float, default=1e-4
+        Stop when the centres' summed squared moves fall below `tol` times the mean variance of a column, as
+        scikit-learn's KMeans does.
+    random_state : int, RandomState or None
+    n_jobs : int or None
+        Threads, as joblib means it.
+    verbose : bool, default=False
+        Whether to show progress on standard error after two seconds.
+
+    Returns
+    -------
+    KMeansResult
+
+    Raises
+    ------
+    SpmError
+        For fewer descriptors, or fewer different ones, than words, and for values that are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> np.sort(kmeans(points, 2, random_state=0).centers.ravel())
+    array([ 0.5, 10.5], dtype=float32)
+    """
+    check_number("n_words", n_words, least=1, integer=True)
+    check_number("n_init", n_init, least=1, integer=True)
+    check_number("max_iter", max_iter, least=1, integer=True)
+    check_number("tol", tol, least=0)
+    X = np.ascontiguousarray(X, dtype=np.float32)
+    if X.ndim != 2 or not np.isfinite(X).all():
+        raise SpmError(f"descriptors must be finite and of shape (N, D), got shape {X.shape}: look for NaN or infinity")
+    if len(X) < n_words:
+        raise SpmError(
+            f"n_words={n_words} needs at least as many descriptors, got n_samples={len(X)}: "
+            "take more images or a smaller step, or lower n_words"
+        )
+    random = check_random_state(random_state)
+    sizes = _sample_sizes(len(X), n_words)
+    bar = progress_bar("k-means", total=n_init * len(sizes) * max_iter, unit="pass", verbose=verbose)
+    with single_threaded(), bar:
+        lloyd = partial(_lloyd, max_iter=max_iter, tol=tol, n_jobs=n_jobs, bar=bar)
+        starts = [_coarse_to_fine(X, n_words, sizes, random, lloyd) for _ in range(n_init)]
+    best = min(starts, key=lambda start: start.inertia)
+    if len(np.unique(best.centers, axis=0)) < n_words and len(np.unique(X, axis=0)) < n_words:
+        raise SpmError(
+            f"n_words={n_words} but there are only {len(np.unique(X, axis=0))} different descriptors: "
+            "are the images blank? Lower n_words or give more varied images"
+        )
+    return best
+
+
+def _sample_sizes(n: int, n_words: int) -> list[int]:
+    """Return the sizes of the samples, up to all n.
+
+    Examples
+    --------
+    >>> _sample_sizes(100_000, 200)
+    [6400, 25600, 100000]
+    """
+    sizes = []
+    size = COARSEST * n_words
+    while size < n:
+        sizes.append(size)
+        size *= GROWTH
+    return [*sizes, n]
+
+
+def _coarse_to_fine(
+    X: np.ndarray,
+    n_words: int,
+    sizes: list[int],
+    random: np.random.RandomState,
+    lloyd: Callable[[np.ndarray, np.ndarray], KMeansResult],
+) -> KMeansResult:
+    order = random.permutation(len(X))
+    samples = [X[np.sort(order[:size])] if size < len(X) else X for size in sizes]
+    result = lloyd(samples[0], kmeans_plusplus(samples[0], n_words, random_state=random, n_local_trials=1)[0])
+    for sample in samples[1:]:
+        result = lloyd(sample, result.centers)
+    return result
+
+
+def _lloyd(
+    X: np.ndarray, centers: np.ndarray, *, max_iter: int, tol: float, n_jobs: int | None, bar: Any
+) -> KMeansResult:
+    blocks = [X[start : start + BLOCK] for start in range(0, len(X), BLOCK)]
+    threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
+    for n_iter in range(1, max_iter + 1):
+        bar.update()
+        parts = in_threads(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs)
+        sums, counts = (np.sum([part[i] for part in parts], axis=0) for i in (0, 1))
+        distances = np.concatenate([part[2] for part in parts])
+        means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
+        moves = means - centers
+        empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
+        if n_iter == max_iter or (len(empty) == 0 and np.square(moves).sum() <= threshold):
+            break
+        centers = (centers + RELAX * moves).astype(np.float32)
+        centers[empty] = X[np.argsort(-distances, kind="stable")[: len(empty)]]
+    return KMeansResult(means.astype(np.float32), float(distances.sum(dtype=np.float64)), n_iter)
+
+
+def _accumulate(block: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,), and its distances (n,)."""
+    sums = np.zeros(centers.shape, dtype=np.float64)
+    counts = np.zeros(len(centers), dtype=np.int64)
+    distances = np.zeros(len(block), dtype=np.float32)
+    _add_rows(block, centers, nearest_words(block, centers), sums, counts, distances)
+    return sums, counts, distances
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+def _add_rows(
+    X: np.ndarray,
+    centers: np.ndarray,
+    nearest: np.ndarray,
+    sums: np.ndarray,
+    counts: np.ndarray,
+    distances: np.ndarray,
+) -> None:
+    lanes = np.empty(16, dtype=np.float32)  # partial sums, added in one fixed order that vectorises
+    n_values = X.shape[1]
+    whole = n_values - n_values % 16
+    for n in range(len(X)):
+        word = nearest[n]
+        counts[word] += 1
+        for d in range(n_values):
+            sums[word, d] += X[n, d]
+        for k in range(16):
+            lanes[k] = 0
+        for start in range(0, whole, 16):
+            for k in range(16):
+                lanes[k] += (X[n, start + k] - centers[word, start + k]) ** 2
+        for d in range(whole, n_values):
+            lanes[d - whole] += (X[n, d] - centers[word, d]) ** 2
+        for k in range(16):
+            distances[n] += lanes[k]

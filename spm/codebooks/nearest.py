@@ -1,0 +1,83 @@
+"""Distances: descriptors and words in, how far each word is, and which are the nearest, out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+def squared_distances(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return the squared Euclidean distance of every descriptor to every centre, by one matrix product.
+
+    Both are moved to the mean of the centres first: far from zero their differences would drown in rounding.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D), float32
+    centers : ndarray of shape (K, D), float32
+
+    Returns
+    -------
+    ndarray of shape (N, K), float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squared_distances(np.float32([[1, 0]]), np.float32([[0, 0], [4, 4]]))
+    array([[ 1., 25.]], dtype=float32)
+    """
+    middle = centers.mean(axis=0)
+    X, centers = X - middle, centers - middle
+    distances = X @ (-2 * centers.T)  # (N, K)
+    distances += np.einsum("kd,kd->k", centers, centers)
+    distances += np.einsum("nd,nd->n", X, X)[:, None]
+    return np.maximum(distances, 0, out=distances)
+
+
+@njit(nogil=True, cache=True)
+def nearest(distances: np.ndarray, k: int) -> np.ndarray:
+    """Return the columns of the k smallest distances of every row, nearest first, ties to the first.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (N, K), float32
+    k : int
+        At most K.
+
+    Returns
+    -------
+    ndarray of shape (N, k), int32
+    """
+    found = np.empty((len(distances), k), dtype=np.int32)
+    kept = np.empty(k, dtype=distances.dtype)
+    for n in range(len(distances)):
+        kept[:] = np.inf
+        for column in range(distances.shape[1]):
+            distance = distances[n, column]
+            if distance < kept[k - 1] or column < k:
+                place = min(column, k - 1)
+                while place > 0 and kept[place - 1] > distance:
+                    kept[place], found[n, place] = kept[place - 1], found[n, place - 1]
+                    place -= 1
+                kept[place], found[n, place] = distance, column
+    return found
+
+
+def nearest_words(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return the nearest centre of every descriptor, ties to the first.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D), float32
+    centers : ndarray of shape (K, D), float32
+
+    Returns
+    -------
+    ndarray of shape (N,), int64
+    """
+    start = centers[0].astype(np.float64)
+    offsets = centers - start  # the centres themselves, far from zero, would drown their differences in rounding
+    halves = offsets @ start + 0.5 * np.square(offsets).sum(axis=1)
+    products = X @ offsets.T.astype(np.float32)  # (N, K)
+    products -= halves.astype(np.float32)
+    return products.argmax(axis=1)

@@ -1,0 +1,1 @@
+"""Encoders: local features in, their codes out."""

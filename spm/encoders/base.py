@@ -1,0 +1,129 @@
+"""What encoders share: descriptors in, codes over a learned vocabulary out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._tools.parallel import single_threaded
+from .._tools.public import public
+from ..codebooks.kmeans import kmeans
+from ..codebooks.nearest import nearest_words
+from ..errors import SpmError
+from .codes import Codes
+
+
+@public()
+class EncoderMixin(TransformerMixin):
+    """What every encoder has beyond its own ``fit`` and ``encode``."""
+
+    def encode(self, values: np.ndarray) -> Codes:
+        """Return the codes of descriptors of shape (N, D)."""
+        raise TypeError(f"{type(self).__name__} must define encode(values)")
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the code of each descriptor written out, finished as if it were alone in a cell.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            Descriptors.
+
+        Returns
+        -------
+        ndarray of shape (N, n_features_out), float32
+        """
+        check_is_fitted(self)
+        codes = self.encode(validate_data(self, X, dtype=np.float32, reset=False))
+        return self.finish(codes.toarray()[None])[0]
+
+    def finish(self, statistics: np.ndarray) -> np.ndarray:
+        """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, n_words * M): here, leave them."""
+        return statistics
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class WordEncoder(EncoderMixin, BaseEstimator):
+    """What the encoders over the words of a clustering share; the options are `BagOfWords`'s."""
+
+    def __init__(
+        self,
+        *,
+        n_words: int = 200,
+        clusterer: Any = None,
+        n_init: int = 1,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_words = n_words
+        self.clusterer = clusterer
+        self.n_init = n_init
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> WordEncoder:
+        """Learn the vocabulary from descriptors of shape (N, D).
+
+        Raises
+        ------
+        SpmError
+            For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
+        """
+        X = validate_data(self, X, dtype=np.float32)
+        if self.clusterer is None:
+            options = {"n_init": self.n_init, "random_state": self.random_state}
+            fitted = None
+            words = kmeans(X, self.n_words, n_jobs=self.n_jobs, verbose=self.verbose, **options).centers
+        else:
+            fitted = self._cluster(X)
+            words = fitted.cluster_centers_
+        self.assigner_ = fitted if hasattr(fitted, "assign") else None
+        self.words_ = np.ascontiguousarray(words, dtype=np.float32)
+        return self
+
+    def _cluster(self, X: np.ndarray) -> Any:
+        """Return a fitted clone of the clusterer."""
+        clusterer = clone(self.clusterer)
+        seed_if_unset(clusterer, self.random_state)
+        with single_threaded():
+            clusterer.fit(X, None)  # FrozenEstimator asks for y
+        if not hasattr(clusterer, "cluster_centers_"):
+            raise SpmError(
+                f"clusterer={self.clusterer!r} learns no cluster_centers_: "
+                "give one that does, such as KMeans, MiniBatchKMeans or BisectingKMeans"
+            )
+        return clusterer
+
+    def _assign(self, values: np.ndarray) -> np.ndarray:
+        """Return one word of each descriptor, (N, D): the nearest, or what the clusterer's own `assign` finds."""
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        return nearest_words(values, self.words_) if self.assigner_ is None else self.assigner_.assign(values)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the words' names, ``word0`` and on."""
+        check_is_fitted(self)
+        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
+
+
+def seed_if_unset(estimator: Any, random_state: Any) -> None:
+    """Set every `random_state` of `estimator` and its nested parts that is None."""
+    for name, value in estimator.get_params(deep=True).items():
+        if (name == "random_state" or name.endswith("__random_state")) and value is None:
+            estimator.set_params(**{name: random_state})
+
+
+BLOCK = 1024  # descriptors at once, so that what is made of them stays in the cache
+
+
+def blocks_of(values: np.ndarray, size: int = BLOCK) -> list[np.ndarray]:
+    """Cut descriptors into blocks, one at least."""
+    return [values[i : i + size] for i in range(0, max(len(values), 1), size)]

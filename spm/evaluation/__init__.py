@@ -1,0 +1,1 @@
+"""Evaluation: models and labelled images in, figures over splits out."""

@@ -1,0 +1,338 @@
+"""Protocols: a model and labelled images in, predictions or accuracies over splits out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import confusion_matrix
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch
+
+from .._tools.memory import peak_memory
+from .._tools.parallel import in_order
+from .._tools.public import public
+from ..errors import ImageError, SpmError, check_choice
+from ..images import check_images, read_image
+from ..storage import load
+from ..together import fit_transform_together, transform_together
+from .splits import PerClassShuffleSplit
+
+log = logging.getLogger(__name__)
+
+ON_ERROR = ("raise", "skip")
+PAPER_N_TRAIN = 100
+BLOCK_BYTES = 2**28  # of vectors that are classified at once
+LEAST_BLOCK = 64  # images
+
+Split = tuple[np.ndarray, np.ndarray]  # positions of the images to train on and to test
+
+
+@public()
+def predict(
+    model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | None = None, verbose: bool = False
+) -> Bunch:
+    """Predict the labels of images.
+
+    Parameters
+    ----------
+    model : fitted estimator, or path of a saved one
+    images : sequence of paths or arrays
+    on_error : {"raise", "skip"}, default="raise"
+        ``"skip"`` drops the images that cannot be used, logs a warning for each and reports them.
+    n_jobs : int or None
+        Workers of a model given by its path, and for looking at the images first, with ``"skip"``. A fitted estimator
+        has its own.
+    verbose : bool, default=False
+        Likewise, whether to show progress on standard error after two seconds.
+
+    Returns
+    -------
+    Bunch
+        ``labels`` (m,) of the m images used; ``used`` (m,), their positions in `images`; ``skipped``, a list of
+        (position, ImageError); ``probabilities`` (m, n_classes) if the model has them, else None.
+
+    Raises
+    ------
+    ImageError
+        For an image that cannot be used, unless skipped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> stripes = np.tile(np.uint8([0, 0, 255, 255]), (32, 8))
+    >>> X = [stripes, stripes.T] * 4
+    >>> model = spm.presets.lazebnik2006(n_words=2, levels=(1,), random_state=0).fit(X, ["up", "across"] * 4)
+    >>> spm.predict(model, [stripes.T, "no such file.jpg"], on_error="skip").labels
+    array(['across'], dtype='<U6')
+    """
+    check_choice("on_error", on_error, ON_ERROR)
+    images = check_images(images)
+    if isinstance(model, str | os.PathLike):
+        model = load(model)
+        _employ(model, n_jobs, verbose)
+    if not hasattr(model, "predict"):
+        raise SpmError(f"{type(model).__name__} predicts no labels: give a classifier, or a Pipeline that ends in one")
+    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
+    if not len(used):
+        return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
+    found = _classify([model], [images[i] for i in used])[0]
+    return Bunch(labels=found.labels, used=used, skipped=skipped, probabilities=found.probabilities)
+
+
+def _classify(models: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
+    """Return each model's labels and probabilities, and the seconds that making vectors and classifying them took.
+
+    Vectors are made once for both, and in blocks, so that long ones do not fill the memory; those of several models
+    are made together.
+    """
+    makers, classifiers = zip(*map(_maker_and_classifier, models), strict=True)
+    length = sum(_vector_length(model) or 1 for model in models)
+    size = len(images) if makers[0] is None else max(BLOCK_BYTES // (4 * length), LEAST_BLOCK)
+    found = [Bunch(labels=[], probabilities=[], extract_seconds=0.0, classify_seconds=0.0) for _ in models]
+    for start in range(0, len(images), size):
+        block = images[start : start + size]
+        begin = time.perf_counter()
+        vectors = [block] if makers[0] is None else transform_together(makers, block)
+        seconds = time.perf_counter() - begin
+        for classifier, own, result in zip(classifiers, vectors, found, strict=True):
+            begin = time.perf_counter()
+            result.labels.append(classifier.predict(own))
+            result.extract_seconds += seconds
+            result.classify_seconds += time.perf_counter() - begin
+            if hasattr(classifier, "predict_proba"):
+                result.probabilities.append(classifier.predict_proba(own))
+    for result in found:
+        result.labels = np.concatenate(result.labels)
+        result.probabilities = np.concatenate(result.probabilities) if result.probabilities else None
+    return found
+
+
+def _maker_and_classifier(model: Any) -> tuple[Any, Any]:
+    """Return what makes a model's vectors, or None, and what classifies them."""
+    return (model[0], model[1:]) if len(getattr(model, "steps", ())) > 1 else (None, model)
+
+
+def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
+    """Set the workers of a model and all its parts, and whether its first part and what is in it show progress."""
+    for part, option, value in ((model, "n_jobs", n_jobs), (_first(model), "verbose", verbose)):
+        names = [name for name in part.get_params(deep=True) if name.rpartition("__")[2] == option]
+        part.set_params(**dict.fromkeys(names, value))
+
+
+def _first(model: Any) -> Any:
+    """Return the part of a model that takes the images."""
+    inner = [getattr(model, name, None) for name in ("best_estimator_", "estimator")]  # of a search
+    model = next((part for part in inner if part is not None), model)
+    return model[0] if hasattr(model, "steps") else model
+
+
+@public()
+def evaluate(
+    model: Any,
+    images: Any,
+    labels: Any,
+    *,
+    cv: Any = None,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> Bunch:
+    """Fit and test clones of a model over splits, and count as Lazebnik 2006 does: the mean of per-class accuracies.
+
+    Parameters
+    ----------
+    model : estimator
+    images : sequence of paths or arrays
+    labels : array-like of shape (n,)
+    cv : splitter, or iterable of (train, test) index arrays, optional
+        By default ten random splits with 100 images a class to train, or half of the smallest class where that is
+        fewer, and all others to test.
+    on_error : {"raise", "skip"}, default="raise"
+        ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
+    n_jobs : int or None
+        Workers for looking at the images first, with ``"skip"``. The model has its own.
+    verbose : bool, default=False
+        Likewise, whether to show progress on standard error after two seconds.
+
+    Returns
+    -------
+    Bunch
+        ``accuracy`` and ``std``, mean and standard deviation over the splits of the mean per-class accuracy, in 0..1;
+        ``accuracies`` (n_splits,); ``overall`` (n_splits,), the share of all test images that are right;
+        ``confusion`` (n_classes, n_classes), counts over all splits, a row a true class; ``classes``;
+        ``n_train`` and ``n_test`` of each split; ``n_features``, the length of a vector, or None;
+        ``train_seconds`` and ``test_seconds`` over all splits, and of the latter ``extract_seconds``, from images to
+        vectors, and ``classify_seconds``, from vectors to labels, if the model is a Pipeline; ``peak_bytes``, the most
+        memory that the process held meanwhile, or None; ``predictions``, a list of (test positions, labels);
+        ``trained_on``, a list of training positions; ``skipped``, a list of (position, ImageError).
+
+    Raises
+    ------
+    ImageError
+        For an image that cannot be used, unless skipped.
+    SpmError
+        For labels that do not match the images, splits that do not fit them, or a class too small to split.
+    """
+    check_choice("on_error", on_error, ON_ERROR)
+    images, labels = check_images(images), np.asarray(labels)
+    if labels.shape != (len(images),):
+        raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
+    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
+    return Bunch(**measure([model], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
+
+
+def measure(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]) -> list[Bunch]:
+    """Return for each model what `evaluate` returns, but for ``skipped``, over given splits of images without fault.
+
+    Several models are Pipelines that begin with vectorizers. What these have in common is done once, and counts for
+    each: the seconds of describing and encoding, and the most memory held.
+    """
+    classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
+    with peak_memory() as peak:
+        results = [_run_split(models, images, labels, train, test, classes) for train, test in splits]
+    return [_over_splits(own, splits, classes, peak.value) for own in zip(*results, strict=True)]
+
+
+def _over_splits(results: Sequence[Bunch], splits: Sequence[Split], classes: np.ndarray, peak: int | None) -> Bunch:
+    accuracies = np.array([result.accuracy for result in results])
+    return Bunch(
+        accuracy=float(accuracies.mean()),
+        std=float(accuracies.std()),
+        accuracies=accuracies,
+        overall=np.array([result.overall for result in results]),
+        confusion=sum(result.confusion for result in results),
+        classes=classes,
+        n_train=[len(train) for train, _ in splits],
+        n_test=[len(test) for _, test in splits],
+        n_features=results[-1].n_features,
+        train_seconds=sum(result.train_seconds for result in results),
+        test_seconds=sum(result.extract_seconds + result.classify_seconds for result in results),
+        extract_seconds=sum(result.extract_seconds for result in results),
+        classify_seconds=sum(result.classify_seconds for result in results),
+        peak_bytes=peak,
+        predictions=[(test, result.labels) for (_, test), result in zip(splits, results, strict=True)],
+        trained_on=[train for train, _ in splits],
+    )
+
+
+def default_cv(
+    labels: np.ndarray, *, n_train: int | None = None, n_splits: int = 10, random_state: Any = 0
+) -> PerClassShuffleSplit:
+    """Return the paper's splitter, with as many training images a class as the smallest class allows, at most 100.
+
+    Examples
+    --------
+    >>> default_cv(np.repeat(["a", "b"], 20)).n_train
+    10
+    """
+    if n_train is None:
+        names, counts = np.unique(labels, return_counts=True)
+        n_train = min(PAPER_N_TRAIN, int(counts.min()) // 2)
+        if n_train < 1:
+            smallest = names.tolist()[counts.argmin()]
+            raise SpmError(f"class {smallest!r} has one image only: give every class two or more")
+    return PerClassShuffleSplit(n_train=n_train, n_splits=n_splits, random_state=random_state)
+
+
+def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
+    """Return the splits as positions among all images, without those that are not `used`.
+
+    Raises
+    ------
+    SpmError
+        If no image is used, or `cv` is none of what `evaluate` takes or does not fit the images.
+    """
+    if not len(used):
+        raise SpmError(f"none of the {len(labels)} images can be used")
+    if cv is None:
+        cv = default_cv(labels[used])
+    if hasattr(cv, "split"):
+        return [(used[train], used[test]) for train, test in cv.split(used, labels[used])]
+    try:
+        splits = [(np.asarray(train), np.asarray(test)) for train, test in cv]
+    except (TypeError, ValueError):
+        splits = []
+    parts = [part for split in splits for part in split]
+    if not parts or any(part.ndim != 1 or (len(part) and part.dtype.kind not in "iu") for part in parts):
+        raise SpmError("cv must be a splitter or an iterable of (train, test) index arrays")
+    if any(len(part) and not 0 <= part.min() <= part.max() < len(labels) for part in parts):
+        raise SpmError(f"cv holds an index outside 0..{len(labels) - 1}, the positions of the {len(labels)} images")
+    splits = [(train[np.isin(train, used)], test[np.isin(test, used)]) for train, test in splits]
+    if any(len(train) == 0 or len(test) == 0 for train, test in splits):
+        raise SpmError("cv has a split without an image to train on or to test: give at least one of each")
+    return splits
+
+
+def _run_split(
+    models: Sequence[Any],
+    images: Sequence[Any],
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    classes: np.ndarray,
+) -> list[Bunch]:
+    fitted, seconds = _fit(models, [images[i] for i in train], labels[train])
+    found = _classify(fitted, [images[i] for i in test])
+    for model, own, result in zip(fitted, seconds, found, strict=True):
+        result.train_seconds = own
+        result.n_features = _vector_length(model)
+        result.confusion = confusion_matrix(labels[test], result.labels, labels=classes)
+        counts, right = result.confusion.sum(axis=1), result.confusion.diagonal()
+        result.accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
+        result.overall = right.sum() / counts.sum()
+        log.info("split: %d train, %d test, mean per-class accuracy %.4f", len(train), len(test), result.accuracy)
+    return found
+
+
+def _fit(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray) -> tuple[list[Any], list[float]]:
+    """Return fitted clones, and the seconds that each took, among them those of what is done once for all."""
+    start = time.perf_counter()
+    if len(models) == 1:
+        return [clone(models[0]).fit(images, labels)], [time.perf_counter() - start]
+    makers = [clone(model[0]) for model in models]
+    vectors = fit_transform_together(makers, images, labels)
+    shared = time.perf_counter() - start
+    fitted, seconds = [], []
+    for model, maker, own in zip(models, makers, vectors, strict=True):
+        start = time.perf_counter()
+        rest = clone(model[1:]).fit(own, labels)
+        seconds.append(shared + time.perf_counter() - start)
+        fitted.append(Pipeline([(model.steps[0][0], maker), *rest.steps]))
+    return fitted, seconds
+
+
+def _vector_length(fitted: Any) -> int | None:
+    first = _first(fitted)
+    parts = getattr(first, "vectorizers_", [first])  # several, of a sum of kernels
+    return sum(part.n_features_out_ for part in parts) if hasattr(parts[0], "n_features_out_") else None
+
+
+def usable(
+    images: Sequence[Any], model: Any, *, on_error: str, n_jobs: int | None, verbose: bool = False
+) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
+    """Return the positions of the images that a model can use, and those that it cannot with their errors."""
+    if on_error == "raise":
+        return np.arange(len(images)), []
+    trial = partial(_error_of, check=getattr(_first(model), "check", read_image))
+    errors = in_order(trial, images, n_jobs=n_jobs, batch=8, label="checking", total=len(images), verbose=verbose)
+    skipped = [(i, error) for i, error in enumerate(errors) if error is not None]
+    for _, error in skipped:
+        log.warning("skipped %s", error)
+    return np.setdiff1d(np.arange(len(images)), [i for i, _ in skipped]), skipped
+
+
+def _error_of(image: Any, check: Callable[[Any], Any]) -> ImageError | None:
+    """Return the ImageError that `check` raises for an image, or None."""
+    try:
+        check(image)
+    except ImageError as error:
+        return error
+    return None

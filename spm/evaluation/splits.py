@@ -1,0 +1,149 @@
+"""Labels in, indices of training and test images out: so many of every class train, the rest test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import BaseShuffleSplit
+from sklearn.utils import check_random_state
+
+from .._tools.public import public
+from ..errors import SpmError, check_number
+
+
+def per_class_split(
+    y: np.ndarray, n_train: int, n_test: int | None, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one split with `n_train` training images of every class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        The label of every image.
+    n_train : int
+        Training images of each class.
+    n_test : int or None
+        Test images of each class at most; None takes all the rest.
+    rng : RandomState
+
+    Returns
+    -------
+    train, test : ndarray of int
+        Indices into `y`, each in random order.
+
+    Raises
+    ------
+    SpmError
+        When a class has fewer than ``n_train + 1`` images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array(["coast"] * 5 + ["forest"] * 3)
+    >>> train, test = per_class_split(y, 2, None, np.random.RandomState(0))
+    >>> np.unique(y[train], return_counts=True)[1], np.unique(y[test], return_counts=True)[1]
+    (array([2, 2]), array([3, 1]))
+    """
+    classes, codes = np.unique(y, return_inverse=True)
+    counts = np.bincount(codes)
+    _check_counts(classes, counts, n_train)
+    train, test = [], []
+    for code, count in enumerate(counts):
+        members = np.flatnonzero(codes == code)[rng.permutation(count)]
+        train.append(members[:n_train])
+        test.append(members[n_train : None if n_test is None else n_train + n_test])
+    return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
+
+
+def _check_counts(classes: np.ndarray, counts: np.ndarray, n_train: int) -> None:
+    small = np.flatnonzero(counts < n_train + 1)
+    if len(small):
+        listed = ", ".join(f"{classes.tolist()[i]!r} ({counts[i]})" for i in small[:5])
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        raise SpmError(
+            f"n_train={n_train} needs at least {n_train + 1} images of every class, one of them to test on; "
+            f"too few of {listed}{more}: lower n_train or leave these classes out"
+        )
+
+
+@public()
+class PerClassShuffleSplit(BaseShuffleSplit):
+    """Random splits with a fixed number of training images of every class: the protocol of scene recognition.
+
+    Lazebnik, Schmid and Ponce (2006, section 5) train on 100 images a class of 15-Scene and test on all the rest,
+    and on Caltech-101 train on 30 a class and test on at most 50, ten times over (``n_train=30, n_test=50``).
+    Works wherever scikit-learn takes a `cv`.
+
+    Parameters
+    ----------
+    n_train : int, default=100
+        Training images of each class.
+    n_test : int or None, default=None
+        Test images of each class at most; None takes all the rest.
+    n_splits : int, default=10
+        Number of splits.
+    random_state : int, RandomState or None, default=0
+        An integer gives the same splits at every call of `split`.
+
+    Examples
+    --------
+    >>> cv = PerClassShuffleSplit(n_train=2, n_splits=3)
+    >>> y = ["coast", "forest"] * 4
+    >>> [(len(train), len(test)) for train, test in cv.split(y, y)]
+    [(4, 4), (4, 4), (4, 4)]
+    """
+
+    def __init__(
+        self,
+        *,
+        n_train: int = 100,
+        n_test: int | None = None,
+        n_splits: int = 10,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.n_train = n_train
+        self.n_test = n_test
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the indices of training and test images, split by split.
+
+        Parameters
+        ----------
+        X : sequence of n images, or anything of that length
+            Only its length is used.
+        y : array-like of shape (n,)
+            The label of every image.
+        groups : object
+            Ignored; there as scikit-learn's interface has it.
+
+        Yields
+        ------
+        train, test : ndarray of int
+
+        Raises
+        ------
+        SpmError
+            For missing labels, options out of range, and a class with fewer than ``n_train + 1`` images.
+        """
+        self._check_options()
+        if y is None:
+            raise SpmError("PerClassShuffleSplit draws from every class: it needs the labels y, got None")
+        if np.ndim(y) != 1:
+            raise SpmError(f"PerClassShuffleSplit needs one label for each image, got y of shape {np.shape(y)}")
+        return super().split(X, y, groups)
+
+    def _check_options(self) -> None:
+        check_number("n_train", self.n_train, least=1, integer=True)
+        check_number("n_splits", self.n_splits, least=1, integer=True)
+        if self.n_test is not None:
+            check_number("n_test", self.n_test, least=1, integer=True)
+
+    def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        labels = np.asarray(y)
+        rng = check_random_state(self.random_state)
+        for _ in range(self.n_splits):
+            yield per_class_split(labels, self.n_train, self.n_test, rng)

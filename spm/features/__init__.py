@@ -1,0 +1,1 @@
+"""Features: an image in, its local features out, whichever way they are made."""

@@ -1,0 +1,128 @@
+"""The census transform: an image in, a code for every pixel of how it compares with its neighbours out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from .._tools.opencv import cv2
+from .._tools.public import public
+from ..errors import SpmError, check_number
+from ..images import read_image
+from .local import ExtractorMixin, LocalFeatures
+
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))  # down, right; the first bit first
+
+
+def census_transform(image: np.ndarray) -> np.ndarray:
+    """Compare every pixel with its eight neighbours (Wu and Rehg 2011, section 3.1).
+
+    A bit is 1 where the pixel is at least as bright as the neighbour; the bits of the neighbours, left to right and top
+    to bottom, are the code's from the highest to the lowest. Pixels along the border have no code.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w), uint8
+
+    Returns
+    -------
+    ndarray of shape (h - 2, w - 2), or without elements if a side is shorter than 3; uint8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> int(census_transform(np.uint8([[32, 64, 96], [32, 64, 96], [32, 32, 96]]))[0, 0]) == 0b11010110
+    True
+    """
+    rows, columns = max(0, image.shape[0] - 2), max(0, image.shape[1] - 2)
+    centre = image[1 : 1 + rows, 1 : 1 + columns]
+    codes = np.zeros((rows, columns), dtype=np.uint8)
+    for down, right in NEIGHBOURS if codes.size else ():
+        codes <<= 1
+        codes |= centre >= image[1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+    return codes
+
+
+@public()
+class CensusTransform(ExtractorMixin, BaseEstimator):
+    """The census code of every pixel; counted in a spatial pyramid, CENTRIST (Wu and Rehg 2011).
+
+    Every feature is one of 256 words, as `census_transform` defines them. ``FixedVocabulary(n_words=256)`` is the
+    encoder that counts them.
+
+    Parameters
+    ----------
+    shrink : sequence of int, default=(1,)
+        How many times the image is shrunk. Each is a layer of its own: the vectorizer joins their histograms.
+    extremes : bool, default=True
+        Whether pixels darker than all their neighbours (code 0) and those at least as bright as all (code 255, as in
+        blank regions) count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> image = np.random.default_rng(0).integers(0, 256, (32, 48), dtype=np.uint8)
+    >>> vec = spm.PyramidVectorizer(features=spm.CensusTransform(), encoder=spm.FixedVocabulary(n_words=256))
+    >>> vec.fit_transform([image]).shape
+    (1, 5376)
+    """
+
+    def __init__(self, *, shrink: Sequence[int] = (1,), extremes: bool = True) -> None:
+        self.shrink = shrink
+        self.extremes = extremes
+
+    def extract(self, image: Any) -> LocalFeatures:
+        """Return the codes of one image, at the first of the scales.
+
+        Parameters
+        ----------
+        image : path or array
+            As `spm.images.read_image` takes it; colour is turned to grey.
+
+        Returns
+        -------
+        LocalFeatures
+            `values` of shape (N, 1), uint8: the code of every pixel that is not on the border, row by row; `extents`
+            are the pixels' centres in the image before it is shrunk.
+
+        Raises
+        ------
+        ImageError
+            If the image cannot be read.
+        SpmError
+            If an option is not valid.
+        """
+        return self._codes(self._read(image), self.shrink[0])
+
+    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
+        """Return the image's one view, of one layer for every scale."""
+        grey = self._read(image)
+        return [tuple(self._codes(grey, times) for times in self.shrink)]
+
+    def check(self, image: Any) -> None:
+        """Raise the error that `extract` would raise, without comparing anything."""
+        self._read(image)
+
+    def _codes(self, grey: np.ndarray, times: int) -> LocalFeatures:
+        height, width = (max(1, round(side / times)) for side in grey.shape)
+        small: Any = grey if times == 1 else cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+        codes = census_transform(small)
+        extents = np.empty((*codes.shape, 4), dtype=np.float32)
+        extents[..., 0::2] = (np.arange(codes.shape[1])[:, None] + 1.5) * (grey.shape[1] / width)
+        extents[..., 1::2] = (np.arange(codes.shape[0])[:, None, None] + 1.5) * (grey.shape[0] / height)
+        values, extents = codes.reshape(-1, 1), extents.reshape(-1, 4)
+        if not self.extremes:
+            inner = (values[:, 0] != 0) & (values[:, 0] != 255)
+            values, extents = values[inner], extents[inner]
+        return LocalFeatures(values, extents, grey.shape)
+
+    def _read(self, image: Any) -> np.ndarray:
+        if np.ndim(self.shrink) != 1 or len(self.shrink) == 0:
+            raise SpmError(f"shrink must be a sequence of whole numbers such as (1, 2), got {self.shrink!r}")
+        for times in self.shrink:
+            check_number("each of shrink", times, least=1, integer=True)
+        return read_image(image, "grey")

@@ -1,0 +1,134 @@
+"""Local features: what an extractor makes of one image, whichever way it made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._tools.public import public
+from ..boxes import check_boxes, mirror_boxes
+from ..errors import SpmError
+
+
+@public()
+@dataclass(frozen=True)
+class LocalFeatures:
+    """The local features of one image, and where each lies on the features' own grid.
+
+    Parameters
+    ----------
+    values : ndarray of shape (N, D), float32 or uint8
+        One row per local feature.
+    extents : ndarray of shape (N, 4), float32
+        Each feature's x0, y0, x1, y1 on the grid: for points a patch's centre in pixels, without size;
+        for the cells of a map the whole numbers j, i, j + 1, i + 1.
+    grid : (int, int)
+        Height and width: the whole image on the grid is exactly (0, 0, width, height).
+    stride : (float, float), optional
+        Of a map: pixels from one cell to the next, down and across. None for points, whose grid is the pixels.
+    offset : (float, float), default=(0.0, 0.0)
+        Of a map: the pixel position, down and across, of the first cell's top left corner.
+    image_size : (int, int), optional
+        Of a map: the image's height and width in pixels. For points it is the grid.
+    mirrored : bool, default=False
+        Whether the features are those of the mirror image. `to_grid` takes boxes of the image to their places there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spm import LocalFeatures
+    >>> patch = LocalFeatures(np.ones((1, 128), np.float32), np.array([[8, 8, 8, 8]], np.float32), grid=(16, 32))
+    >>> patch.to_grid([[0, 0, 99, 99]])
+    array([[ 0.,  0., 32., 16.]])
+    """
+
+    values: np.ndarray
+    extents: np.ndarray
+    grid: tuple[int, int]
+    stride: tuple[float, float] | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    image_size: tuple[int, int] | None = None
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.extents.shape != (len(self.values), 4):
+            raise SpmError(
+                "local features need values of shape (N, D) and extents of shape (N, 4), "
+                f"got {self.values.shape} and {self.extents.shape}"
+            )
+        if self.stride is not None and self.image_size is None:
+            raise SpmError("a map (stride given) needs image_size=(height, width) in pixels")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def to_grid(self, boxes: np.ndarray) -> np.ndarray:
+        """Take boxes from pixels to the grid.
+
+        Edges on or beyond the image's border land on the grid's border. On a map a region is rounded outward to
+        whole cells and always keeps at least one.
+
+        Parameters
+        ----------
+        boxes : array-like of shape (n, 4)
+            x0, y0, x1, y1 in pixels, half-open.
+
+        Returns
+        -------
+        ndarray of shape (n, 4), float64
+
+        Raises
+        ------
+        SpmError
+            If a box is malformed or lies wholly outside the image.
+        """
+        boxes = check_boxes(boxes)
+        size = np.array((self.image_size or self.grid)[::-1], dtype=np.float64)  # (x, y)
+        grid = np.array(self.grid[::-1], dtype=np.float64)
+        low, high = boxes[:, :2], boxes[:, 2:]
+        outside = np.flatnonzero(((low >= size) | (high <= 0)).any(axis=1))
+        if len(outside):
+            raise SpmError(
+                f"box {outside[0]} is {boxes[outside[0]].tolist()}: it lies outside the image "
+                f"of width {size[0]:g} and height {size[1]:g}"
+            )
+        if self.mirrored:
+            low, high = np.hsplit(mirror_boxes(boxes, size[0]), 2)
+        at_low, at_high = low <= 0, high >= size
+        if self.stride is not None:
+            stride, offset = np.array(self.stride[::-1]), np.array(self.offset[::-1])
+            low, high = ((edge - offset) / stride for edge in (low, high))
+            low, high = np.round(low, 9), np.round(high, 9)  # an edge between two cells must not reach the next by dust
+            low = np.clip(np.floor(low), 0, grid - 1)
+            high = np.clip(np.ceil(high), low + 1, grid)
+        low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
+        return np.concatenate([low, high], axis=1)
+
+
+@public()
+class ExtractorMixin:
+    """What every extractor has beyond its own ``extract(image)``."""
+
+    def extract(self, image: Any) -> LocalFeatures:
+        """Return the local features of one image."""
+        raise TypeError(f"{type(self).__name__} must define extract(image)")
+
+    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
+        """Return the image's views, each a tuple of local features, one per layer: here one view of one layer.
+
+        Layers are encoded each by itself and joined; views (scales, flips) are averaged.
+        """
+        return [(self.extract(image),)]
+
+    def check(self, image: Any) -> None:
+        """Raise the `ImageError` that `extract` would raise, at less cost where there is a cheaper way."""
+        self.extract(image)
+
+
+def fingerprint_of(features: Any) -> Any:
+    """Return what an extractor's features depend on beside the image: its kind, and ``fingerprint()`` or options."""
+    kind = type(features)
+    options = features.fingerprint() if hasattr(features, "fingerprint") else features.get_params(deep=True)
+    return kind.__module__, kind.__qualname__, options

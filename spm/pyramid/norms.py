@@ -1,0 +1,80 @@
+"""Normalisation: pooled statistics in, vectors of comparable size out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..errors import SpmError, check_choice
+
+
+def l1(vectors: np.ndarray) -> np.ndarray:
+    """Divide each row by the sum of its absolute values; a row of zeros stays."""
+    return _divide(vectors, np.abs(vectors).sum(axis=-1, keepdims=True))
+
+
+def l2(vectors: np.ndarray) -> np.ndarray:
+    """Divide each row by its Euclidean length; a row of zeros stays."""
+    return _divide(vectors, np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True)))
+
+
+def power(vectors: np.ndarray) -> np.ndarray:
+    """Take the signed square root of every value (Perronnin 2010, section 3.2, with alpha = 1/2)."""
+    return np.sign(vectors) * np.sqrt(np.abs(vectors))
+
+
+def _divide(vectors: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    return vectors / np.where(sizes > 0, sizes, 1)
+
+
+NORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"l1": l1, "l2": l2, "power": power}
+
+
+def check_norm(norm: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names in `norm`, in the order of their work.
+
+    Raises
+    ------
+    SpmError
+        For an unknown name; the message lists the choices.
+
+    Examples
+    --------
+    >>> check_norm(("power", "l2"))
+    ('power', 'l2')
+    """
+    names = () if norm is None else (norm,) if isinstance(norm, str) else norm
+    if not isinstance(names, (tuple, list)):
+        raise SpmError(f"norm must be a name, a tuple of names or None, got {norm!r}")
+    for name in names:
+        check_choice("norm", name, NORMS)
+    return tuple(names)
+
+
+def normalise(vectors: np.ndarray, norm: str | Sequence[str] | None, n_levels: int = 1) -> np.ndarray:
+    """Apply the named norms, one after the other, along the last axis.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (..., D)
+    norm : {"l1", "l2", "power"}, a tuple of these, or None
+    n_levels : int, default=1
+        Levels in a vector. l1 divides by the sum of absolute values over their number: the feature count, for words.
+
+    Returns
+    -------
+    ndarray of shape (..., D)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> normalise(np.array([[3.0, 1.0], [0.0, 0.0]]), "l1")
+    array([[0.75, 0.25],
+           [0.  , 0.  ]])
+    """
+    for name in check_norm(norm):
+        vectors = NORMS[name](vectors)
+        if name == "l1":
+            vectors = vectors * n_levels
+    return vectors

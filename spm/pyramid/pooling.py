@@ -1,0 +1,258 @@
+"""Pooling: codes and where their features lie in, the sum, mean or maximum of every cell of a pyramid out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..encoders.codes import Codes
+
+
+def pool_codes(
+    codes: Codes, extents: np.ndarray, regions: np.ndarray, border: tuple[int, int], grids: np.ndarray, how: str
+) -> np.ndarray:
+    """Pool codes into the cells of every region by the one pooling rule.
+
+    A feature belongs to every cell that its extent overlaps. In a region [a, b) cut into n cells along an axis, its
+    first cell is clip(floor((lo - a) * n / (b - a)), 0, n - 1) and its last clip(max(ceil((hi - a) * n / (b - a)) - 1,
+    first), 0, n - 1). So points fall into disjoint cells, as in Lazebnik 2006, and the cells of a map into the bins
+    [floor(i * H / n), ceil((i + 1) * H / n)) of SPP-net (He 2014, section 2.2) and of adaptive pooling.
+
+    Points are pooled at the finest levels only: a level whose cells are made of another's is put together from that,
+    and where it pays, two that do not nest, such as 2x2 and 3x1, from a level that divides both.
+
+    Parameters
+    ----------
+    codes : Codes
+        N codes.
+    extents : ndarray of shape (N, 4)
+        x0, y0, x1, y1 on the grid; no size for points.
+    regions : ndarray of shape (R, 4), float64
+        x0, y0, x1, y1 on the grid. A point belongs where a <= p < b, the border of the grid counting as inside.
+    border : (int, int)
+        Height and width of the grid.
+    grids : ndarray of shape (L, 2), int64
+        Rows and columns of every level.
+    how : {"sum", "mean", "max"}
+
+    Returns
+    -------
+    ndarray of shape (R, n_cells, n_words * M), float32
+        Cells by level, row, column. An empty cell is zeros. Sums are taken in float64.
+    """
+    are_points = bool((extents[:, :2] == extents[:, 2:]).all())
+    n_cells = int(grids.prod(axis=1).sum())
+    if are_points:
+        shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(border)  # of the image, and of its features
+        grids = with_common_grid(grids, codes, len(extents) * float(shares.mean()) if len(regions) else 0)
+    parents = parents_of(grids) if are_points else np.full(len(grids), -1)
+    sizes = grids.prod(axis=1)
+    firsts = np.cumsum(sizes) - sizes  # each level's first cell
+    shape = (len(regions), int(sizes.sum()), codes.n_words, codes.moments.shape[1])
+    pooled = np.empty(shape, dtype=np.float32)
+    counts = np.zeros(shape[:2], dtype=np.int64)
+    arrays = (
+        np.ascontiguousarray(codes.words, dtype=np.int32),
+        np.ascontiguousarray(codes.weights, dtype=np.float32),
+        np.ascontiguousarray(codes.moments, dtype=np.float32),
+        np.ascontiguousarray(extents, dtype=np.float64),
+    )
+    edges = np.array(border[::-1], dtype=np.float64)
+    apart = parents < 0
+    _pool(*arrays, regions, edges, grids[apart], firsts[apart], how == "max", pooled, counts)
+    for level in np.argsort(-sizes, kind="stable"):  # the finer first
+        parent = parents[level]
+        if parent >= 0:
+            finer = slice(firsts[parent], firsts[parent] + sizes[parent])
+            cells = slice(firsts[level], firsts[level] + sizes[level])
+            down, across = grids[parent] // grids[level]
+            blocks = (len(regions), grids[level, 0], down, grids[level, 1], across)
+            made_of = pooled[:, finer].reshape(*blocks, codes.n_values), counts[:, finer].reshape(blocks)
+            counts[:, cells] = made_of[1].sum(axis=(2, 4)).reshape(counts[:, cells].shape)
+            pooled[:, cells] = _join(*made_of, how).reshape(pooled[:, cells].shape)
+    if how == "mean":
+        pooled /= np.maximum(counts, 1)[:, :, None, None]
+    return pooled[:, :n_cells].reshape(len(regions), n_cells, codes.n_values)
+
+
+def with_common_grid(grids: np.ndarray, codes: Codes, n_features: float) -> np.ndarray:
+    """Return the levels and, where that is less work than to pool features twice, one more that divides them all.
+
+    Examples
+    --------
+    >>> few, many = Codes.plain(np.ones((30, 1))), Codes.plain(np.ones((3000, 1)))
+    >>> levels = np.array([[1, 1], [2, 2], [3, 1]])
+    >>> with_common_grid(levels, many, 3000).tolist(), len(with_common_grid(levels, few, 30))
+    ([[1, 1], [2, 2], [3, 1], [6, 2]], 3)
+    """
+    common = np.lcm.reduce(grids, axis=0)
+    n_apart = int((parents_of(grids) < 0).sum())
+    joined = float(common.prod()) * codes.n_words * len(grids)  # additions, each of as many moments
+    return np.vstack([grids, common]) if joined < (n_apart - 1) * n_features * codes.words.shape[1] else grids
+
+
+def parents_of(grids: np.ndarray) -> np.ndarray:
+    """Return for every level the smallest finer one whose cells make up its own, or -1.
+
+    Examples
+    --------
+    >>> parents_of(np.array([[1, 1], [2, 2], [4, 4], [3, 1]]))
+    array([ 3,  2, -1, -1])
+    """
+    parents = np.full(len(grids), -1)
+    order = np.argsort(-grids.prod(axis=1), kind="stable")
+    for place, level in enumerate(order):
+        for finer in order[:place]:
+            if not (grids[finer] % grids[level]).any():
+                parents[level] = finer
+    return parents
+
+
+def _join(finer: np.ndarray, counts: np.ndarray, how: str) -> np.ndarray:
+    """Pool the cells of a finer level again, down x across of them for each of rows x columns.
+
+    `finer` is of shape (R, rows, down, columns, across, D), the counts of its features lack D.
+    """
+    if how != "max":
+        return finer.sum(axis=(2, 4))
+    largest = np.where(counts[..., None] > 0, finer, -np.inf).max(axis=(2, 4))
+    return np.where(np.isneginf(largest), 0, largest)
+
+
+@njit(nogil=True, cache=True)
+def _inside(lo: float, hi: float, a: float, b: float, border: float) -> bool:
+    if lo == hi:
+        return a <= lo and (lo < b or lo == b == border)
+    return lo < b and hi > a
+
+
+@njit(nogil=True, cache=True)
+def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
+    """Return the first and the last of the n cells of [a, b) that [lo, hi) overlaps."""
+    first = min(max(int(np.floor((lo - a) * n / (b - a))), 0), n - 1)
+    last = min(max(int(np.ceil((hi - a) * n / (b - a))) - 1, first), n - 1)
+    return first, last
+
+
+@njit(nogil=True, cache=True)
+def _features_of(extents: np.ndarray, region: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the indices of the features that a region has."""
+    inside = np.empty(len(extents), dtype=np.int64)
+    n = 0
+    for f in range(len(extents)):
+        in_row = _inside(extents[f, 1], extents[f, 3], region[1], region[3], edges[1])
+        if in_row and _inside(extents[f, 0], extents[f, 2], region[0], region[2], edges[0]):
+            inside[n] = f
+            n += 1
+    return inside[:n]
+
+
+@njit(nogil=True, cache=True)
+def _members(
+    inside: np.ndarray, extents: np.ndarray, region: np.ndarray, rows: int, columns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of all cells, cell after cell, and where each cell's begin (and the last's end)."""
+    spans = np.empty((len(inside), 4), dtype=np.int64)
+    starts = np.zeros(rows * columns + 1, dtype=np.int64)
+    for n, f in enumerate(inside):
+        top, bottom = _cells(extents[f, 1], extents[f, 3], region[1], region[3], rows)
+        left, right = _cells(extents[f, 0], extents[f, 2], region[0], region[2], columns)
+        spans[n, 0], spans[n, 1], spans[n, 2], spans[n, 3] = top, bottom, left, right
+        for i in range(top, bottom + 1):
+            for cell in range(i * columns + left, i * columns + right + 1):
+                starts[cell + 1] += 1
+    for cell in range(rows * columns):
+        starts[cell + 1] += starts[cell]
+    heads = starts[:-1].copy()
+    members = np.empty(starts[-1], dtype=np.int64)
+    for n, f in enumerate(inside):
+        for i in range(spans[n, 0], spans[n, 1] + 1):
+            for cell in range(i * columns + spans[n, 2], i * columns + spans[n, 3] + 1):
+                members[heads[cell]] = f
+                heads[cell] += 1
+    return members, starts
+
+
+@njit(nogil=True, cache=True)
+def _pool(
+    words: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    extents: np.ndarray,
+    regions: np.ndarray,
+    edges: np.ndarray,
+    grids: np.ndarray,
+    firsts: np.ndarray,
+    take_max: bool,
+    pooled: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Pool some levels, whose cells begin at `firsts`, in every region."""
+    sums = np.empty(pooled.shape[2:], dtype=np.float64)
+    used = np.empty(pooled.shape[2], dtype=np.int64)
+    for r in range(len(regions)):
+        inside = _features_of(extents, regions[r], edges)
+        for level in range(len(grids)):
+            members, starts = _members(inside, extents, regions[r], grids[level, 0], grids[level, 1])
+            for i in range(len(starts) - 1):
+                mine = members[starts[i] : starts[i + 1]]
+                cell = firsts[level] + i
+                counts[r, cell] = len(mine)
+                if take_max:
+                    _take_max(words, weights, moments, mine, used, pooled[r, cell])
+                else:
+                    _add_up(words, weights, moments, mine, sums, pooled[r, cell])
+
+
+@njit(nogil=True, cache=True)
+def _add_up(
+    words: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    members: np.ndarray,
+    sums: np.ndarray,
+    pooled: np.ndarray,
+) -> None:
+    """Write the sum of the members' codes to `pooled`, shape (K, M), taken in float64 in `sums`."""
+    sums[:] = 0
+    n_moments = moments.shape[1]
+    for f in members:
+        for t in range(words.shape[1]):
+            word, weight = words[f, t], np.float64(weights[f, t])
+            if n_moments == 1:
+                sums[word, 0] += weight * moments[f, 0]
+            elif weight != 0:
+                for m in range(n_moments):
+                    sums[word, m] += weight * moments[f, m]
+    pooled[:] = sums
+
+
+@njit(nogil=True, cache=True)
+def _take_max(
+    words: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    members: np.ndarray,
+    used: np.ndarray,
+    pooled: np.ndarray,
+) -> None:
+    """Write the maximum of the members' codes to `pooled`, shape (K, M)."""
+    used[:] = 0
+    for f in members:
+        for t in range(words.shape[1]):
+            word, weight = words[f, t], weights[f, t]
+            if weight == 0:
+                continue
+            if used[word] == 0:
+                for m in range(moments.shape[1]):
+                    pooled[word, m] = weight * moments[f, m]
+            else:
+                for m in range(moments.shape[1]):
+                    pooled[word, m] = max(pooled[word, m], weight * moments[f, m])
+            used[word] += 1
+    for word in range(len(used)):
+        if used[word] == 0:
+            pooled[word] = 0
+        elif used[word] < len(members):  # the code of some feature of the cell is zero there
+            for m in range(moments.shape[1]):
+                pooled[word, m] = max(pooled[word, m], 0)
