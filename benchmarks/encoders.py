@@ -50,7 +50,7 @@ def main() -> None:
                 start = time.perf_counter()
                 for each in local:
                     codes = encoder.encode(each.values)
-                    lengths[name] = encoder.finish(pyramid.pool(each, codes=codes)).size
+                    lengths[name] = encoder.finish(pyramid.cells(each, codes=codes)).size
                 if run:  # the first warms up
                     seconds[name].append(time.perf_counter() - start)
     base = median(seconds["BagOfWords"])

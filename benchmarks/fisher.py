@@ -36,7 +36,7 @@ def main() -> None:
     )
 
     def ours() -> np.ndarray:
-        return fisher.finish(pyramid.pool(local, codes=fisher.encode(values)))[0, 0]
+        return fisher.finish(pyramid.cells(local, codes=fisher.encode(values)))[0, 0]
 
     def scikit_image() -> np.ndarray:
         return fisher_vector(values, theirs)[256:]

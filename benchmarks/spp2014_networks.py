@@ -49,7 +49,7 @@ def extract(features: spm.FeatureMap, images: list[str]) -> list[Parts]:
     def pooled(image: str) -> list[Parts]:
         layers = zip(*features.views(image), strict=True)
         return [
-            {name: np.mean([p.pool(view)[0] for view in views], axis=0).ravel() for name, p in pyramids.items()}
+            {name: np.mean([p.cells(view)[0] for view in views], axis=0).ravel() for name, p in pyramids.items()}
             for views in layers
         ]
 

@@ -177,7 +177,7 @@ def spp_stages(board, foot, colour, image, model):
     board.write(CODES + PANEL / 2, base + PANEL / 2 + 0.3, "none", STRONG, weight="bold")
     board.write(CODES + PANEL / 2, base + PANEL / 2 - 0.36, "the cells' values\ngo on as they are")
     high = maps[:, :, chosen[0]].max()
-    pooled = vec.pyramid_.pool(local)[0][:, chosen[0]]
+    pooled = vec.pyramid_.cells(local)[0][:, chosen[0]]
     for level, ax in enumerate(pyramid_axes(board, foot)):
         n = LEVELS[level]
         values = pooled[sum(k * k for k in LEVELS[:level]) :][: n * n].reshape(n, n)

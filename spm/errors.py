@@ -83,7 +83,7 @@ def check_number(
 PARTS = {
     "features": (("get_params", "extract", "views", "check"), "DenseSIFT()"),
     "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
-    "pyramid": (("get_params", "pool", "cell_weights"), "SpatialPyramid()"),
+    "pyramid": (("get_params", "cells", "cell_weights"), "SpatialPyramid()"),
     "reduce": (("get_params", "fit", "transform"), "PCA()"),
 }
 """What each nested part must be able to do, and one that can."""

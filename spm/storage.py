@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .errors import SpmError
 
 FORMAT = 2
 TRUSTED = tuple(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error"))
+TRUSTED += ("spm.encoders.Layer",)
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
 
 _OF_THIS_MACHINE = {"memory": None, "n_jobs": None, "verbose": False}
@@ -124,8 +126,8 @@ def _unknown_types(types: list[str]) -> list[str]:
 
 def _make_portable(part: Any) -> None:
     """Reset what belongs to this machine in an estimator and all its parts, and take networks in from their files."""
-    if isinstance(part, list | tuple):
-        for item in part:
+    if isinstance(part, list | tuple) or is_dataclass(part):
+        for item in vars(part).values() if is_dataclass(part) else part:
             _make_portable(item)
     elif hasattr(part, "get_params") and not isinstance(part, type):
         for name, value in vars(part).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,16 +16,15 @@ from ._tools.parallel import in_order, single_threaded
 from ._tools.public import public
 from .encoders.base import seed_if_unset
 from .encoders.codes import Codes
+from .encoders.layer import Layer
 from .errors import PARTS, SpmError, check_choice, check_number, check_part
-from .features.cache import Views, remembered_views
+from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
-from .features.local import LocalFeatures
+from .features.local import LocalFeatures, Views
+from .features.stream import sample_layers
 from .images import check_images
-from .pyramid.norms import check_norm, normalise
-from .pyramid.pyramid import POOLS, SpatialPyramid, pool_together
-
-MOST_PER_TASK, TASKS = 8, 64  # images in one task at most, and tasks at least where there are so many images
-LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
+from .pyramid.norms import check_norm, join
+from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
 
 
 @public()
@@ -73,12 +72,14 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    encoders_, reducers_ : list
-        The fitted clones, one for every layer of the features (one for SIFT), or None each.
+    features_ : extractor
+        The clone.
+    layers_ : list of spm.encoders.Layer
+        What turns each layer of the features into codes: one for SIFT.
     encoder_, reduce_
-        Those of the first layer.
+        The fitted clones of the first layer.
     pyramid_ : SpatialPyramid
-        The fitted clone.
+        The clone.
     value_weights_ : ndarray of shape (n_features_out_,), float32
         What each value counts: the weight of its level.
     n_features_out_ : int
@@ -145,25 +146,16 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         self._check_options()
         X = check_images(X)
         random = check_random_state(self.random_state)
-        self.features_ = self._extractor()
-        layers = self._sample(X, random)  # the descriptors of each layer, and their places
-        self.reducers_, self.encoders_, self.widths_ = [], [], []
-        for values, places in layers:
-            reducer = self._fit_part(self.reduce, values, random, n_jobs=self.n_jobs)
-            values = self._described(values, places, reducer)
-            self.reducers_.append(reducer)
-            encoder = self._fit_part(self.encoder, values, random, n_jobs=self.n_jobs, verbose=self.verbose)
-            self.encoders_.append(encoder)
-            self.widths_.append(values.shape[1] if encoder is None else len(encoder.get_feature_names_out()))
-        self._lay_pyramid()
-        return self
-
-    def _lay_pyramid(self) -> None:
-        """Fit the pyramid over what was learned: nothing but this depends on it."""
-        self.pyramid_ = SpatialPyramid() if self.pyramid is None else clone(self.pyramid)
+        features = self._extractor()
+        fit = partial(self._fit_part, random=random)
+        parts = {"reduce": self.reduce, "encoder": self.encoder, "append_xy": self.append_xy}
+        layers = [Layer.learn(*drawn, **parts, fit=fit) for drawn in self._sample(X, features, random)]
+        self.features_, self.layers_ = features, layers
+        self.pyramid_ = self.own_pyramid()
         cells = self.pyramid_.cell_weights().astype(np.float32)
-        self.value_weights_ = np.concatenate([np.repeat(cells, width) for width in self.widths_])
+        self.value_weights_ = np.concatenate([np.repeat(cells, layer.n_channels) for layer in layers])
         self.n_features_out_ = len(self.value_weights_)
+        return self
 
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
@@ -185,53 +177,35 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             if getattr(self, name) is not None:
                 check_part(name, getattr(self, name))
         if self.pyramid is not None:
-            self.pyramid.level_weights()
-            check_choice("pool", self.pyramid.pool, POOLS)
+            check_pyramid(self.pyramid)
 
-    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState, **shared: Any) -> Any:
-        """Return a fitted clone that takes over the seed and those `shared` options that it leaves open."""
-        if part is None:
-            return None
+    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState) -> Any:
+        """Return a fitted clone that takes over the seed and the workers, where it leaves them open."""
         fitted = clone(part)
         seed_if_unset(fitted, random.randint(2**31 - 1))
         options = fitted.get_params(deep=False)
+        shared = {"n_jobs": self.n_jobs} | ({"verbose": self.verbose} if part is self.encoder else {})
         unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
         fitted.set_params(**{name: shared[name] for name in unset})
         with single_threaded():  # the number of threads can change the last bits
             return fitted.fit(values)
 
-    def _described(self, values: np.ndarray, places: np.ndarray, reducer: Any) -> np.ndarray:
-        """Return descriptors as the encoder takes them: reduced, and with their places."""
-        values = values if reducer is None else reducer.transform(values)
-        return np.hstack([values, places]) if self.append_xy else values
-
-    def _sample(self, X: Sequence[Any], random: np.random.RandomState) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return each layer's descriptors of randomly chosen images, and their places, in the order of the images."""
-        learns = self.encoder is not None or self.reduce is not None
-        per_image = self.sample_per_image or max(LEAST_PER_IMAGE, -(-self.sample_size // len(X)))
-        n_images = min(len(X), -(-self.sample_size // per_image)) if learns else 1
-        chosen = np.sort(random.permutation(len(X))[:n_images])
-        tasks = [(X[i], int(seed)) for i, seed in zip(chosen, random.randint(2**31 - 1, size=n_images), strict=True)]
-        draw = partial(self._draw, count=min(per_image, self.sample_size))
-        drawn = list(self._in_order(draw, tasks, "sampling"))
-        layers = [[np.concatenate(arrays) for arrays in zip(*layer, strict=True)] for layer in zip(*drawn, strict=True)]
-        order = random.permutation(max(len(values) for values, _ in layers))
-        rows = [np.sort(order[order < len(values)][: self.sample_size]) for values, _ in layers]
-        return [(values[kept], places[kept]) for (values, places), kept in zip(layers, rows, strict=True)]
-
-    def _draw(self, task: tuple[Any, int], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return at most `count` random descriptors of each layer of one image, and their places."""
-        image, seed = task
-        random = np.random.RandomState(seed)
-        drawn = []
-        for layer in zip(*self._views(image), strict=True):  # the layer's views
-            values = np.concatenate([local.values for local in layer])
-            kept = np.sort(random.permutation(len(values))[:count])
-            drawn.append((values[kept], np.concatenate([_places(local) for local in layer])[kept]))
-        return drawn
-
-    def _views(self, image: Any) -> Views:
-        return remembered_views(self.features_, image, self.memory)
+    def _sample(
+        self, X: Sequence[Any], features: Any, random: np.random.RandomState
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return a sample of each layer's descriptors, and where they lie; without a part that learns, of one image."""
+        if self.encoder is None and self.reduce is None:
+            X = [X[0]]
+        views = partial(remembered_views, features, memory=self.memory)
+        return sample_layers(
+            X,
+            views,
+            size=self.sample_size,
+            per_image=self.sample_per_image,
+            random=random,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector for every image.
@@ -250,7 +224,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             For an image that cannot be used; the message names the file.
         """
         check_is_fitted(self)
-        return self._transform_with([], X)[0]
+        return self.transform_pyramids(X, [self.pyramid_])[0]
 
     def transform_pyramids(self, X: Any, pyramids: Sequence[SpatialPyramid]) -> list[np.ndarray]:
         """Return what `transform` would return with each of several pyramids, in one pass.
@@ -261,7 +235,8 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
-        pyramids : sequence of SpatialPyramid
+        pyramids : sequence of SpatialPyramid or None
+            None stands for the vectorizer's own.
 
         Returns
         -------
@@ -285,44 +260,81 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         [(4, 5), (4, 20), (4, 25)]
         """
         check_is_fitted(self)
-        if not isinstance(pyramids, Sequence):
-            raise SpmError(f"pyramids must be a sequence of SpatialPyramid, got {pyramids!r}")
-        twins = [clone(self).set_params(pyramid=pyramid)._learn_from(self) for pyramid in pyramids]
-        return twins[0]._transform_with(twins[1:], X) if twins else []
-
-    def _shared_key(self) -> Any:
-        """Return what vectorizers have in common whose images are described and encoded once: all but the pyramid."""
-        import joblib
-
-        if self.__sklearn_is_fitted__():
-            return id(self.encoders_)
-        return joblib.hash(clone(self).set_params(pyramid=None))
-
-    def _learn_from(self, other: PyramidVectorizer) -> PyramidVectorizer:
-        """Take over what another has learned that differs in its pyramid alone."""
-        self._check_options()
-        self.features_, self.widths_ = other.features_, other.widths_
-        self.reducers_, self.encoders_ = other.reducers_, other.encoders_
-        self._lay_pyramid()
-        return self
-
-    def _fit_transform_with(self, others: Sequence[PyramidVectorizer], X: Any, y: Any = None) -> list[np.ndarray]:
-        """Fit this one and hand what it learned to others of the same `_shared_key`; return the vectors of each."""
-        self.fit(X, y)
-        return self._transform_with([other._learn_from(self) for other in others], X)
-
-    def _transform_with(self, others: Sequence[PyramidVectorizer], X: Any) -> list[np.ndarray]:
-        """Return the vectors by this one and by others that share what it learned."""
-        twins = [self, *others]
+        plan = self._plan(pyramids)
         X = check_images(X)
-        kept = [np.empty((len(X), twin.n_features_out_), dtype=twin.dtype) for twin in twins]
-        for i, vectors in enumerate(self._in_order(partial(self._vectors, twins=twins), X, "vectors")):
+        kept = [np.empty((len(X), n_cells * self._n_channels()), dtype=self.dtype) for n_cells in plan.n_cells]
+        road = partial(self._vectors_of, plan=plan)
+        work = in_order(road, X, n_jobs=self.n_jobs, label="vectors", total=len(X), verbose=self.verbose)
+        for i, vectors in enumerate(work):
             for own, vector in zip(kept, vectors, strict=True):
-                own[i] = vector
+                own[i] = vector[0]
         return kept
 
-    def _vectors(self, image: Any, twins: Sequence[PyramidVectorizer]) -> list[np.ndarray]:
-        return [vectors[0] for vectors in self._vectors_of(self._views(image), None, twins)]
+    def _vectors_of(self, image: Any, plan: Plan, boxes: Any = None, views: Views | None = None) -> list[np.ndarray]:
+        """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
+        layers = []
+        views = remembered_views(self.features_, image, self.memory) if views is None else views
+        for number, layer in enumerate(self.layers_):
+            pooled = []  # one list a view: the cells of each pyramid, (n_regions, n_cells, n_channels)
+            for view in views:
+                local = view[number]
+                codes = layer.encode(local)
+                pooled.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
+            layers.append([_mean(cells) for cells in zip(*pooled, strict=True)])
+        own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
+        return [join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own]
+
+    def _plan(self, pyramids: Sequence[Any]) -> Plan:
+        """Return the plan for several pyramids, checked; None stands for the own."""
+        if not isinstance(pyramids, Sequence):
+            raise SpmError(f"pyramids must be a sequence of SpatialPyramid, got {pyramids!r}")
+        return plan_of([self.pyramid_ if pyramid is None else check_pyramid(pyramid) for pyramid in pyramids])
+
+    def fit_transform_pyramids(self, X: Any, pyramids: Sequence[Any], y: Any = None) -> list[np.ndarray]:
+        """Fit, and return what `transform_pyramids` returns of the same images."""
+        return self.fit(X, y).transform_pyramids(X, pyramids)
+
+    def own_pyramid(self) -> SpatialPyramid:
+        """Return the pyramid that `fit` lays: a clone of `pyramid`, or the default."""
+        return SpatialPyramid() if self.pyramid is None else clone(check_part("pyramid", self.pyramid))
+
+    def roads(self) -> list[tuple[str, PyramidVectorizer]]:
+        """Return the roads that an image takes to its vector, by name: this one, which has none."""
+        return [("", self)]
+
+    def encode(self, image: Any) -> list[tuple[LocalFeatures, Codes]]:
+        """Return the local features of one image and their codes, layer by layer: what the pyramid pools.
+
+        Parameters
+        ----------
+        image : path or array
+
+        Returns
+        -------
+        list of (LocalFeatures, Codes)
+            One a layer, of the image's first view, which is the image itself at the first size.
+
+        Raises
+        ------
+        ImageError
+            If the image cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import spm
+        >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
+        >>> vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), norm=None, random_state=0).fit(images)
+        >>> [(local, codes)] = vec.encode(images[0])
+        >>> local.values.shape, codes.words.shape
+        ((15, 128), (15, 1))
+        >>> cells = vec.pyramid_.cells(local, codes=codes)
+        >>> np.allclose(cells.ravel() * vec.value_weights_, vec.transform(images[:1])[0])
+        True
+        """
+        check_is_fitted(self)
+        first = remembered_views(self.features_, image, self.memory)[0]
+        return [(local, layer.encode(local)) for layer, local in zip(self.layers_, first, strict=True)]
 
     def transform_regions(self, image: Any, boxes: Any) -> np.ndarray:
         """Return one vector for every box of one image, whose features are extracted and encoded once.
@@ -344,7 +356,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             For a malformed box, or one that lies wholly outside the image.
         """
         check_is_fitted(self)
-        return self._vectors_of(self._views(image), boxes, [self])[0]
+        return self._vectors_of(image, self._plan([None]), boxes)[0]
 
     def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
         """Return what `transform` and `transform_regions` average: a vector for each view by itself.
@@ -361,58 +373,35 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
         """
         check_is_fitted(self)
-        return np.stack([self._vectors_of([view], boxes, [self])[0] for view in self._views(image)])
-
-    def _vectors_of(self, views: Views, boxes: Any, twins: Sequence[PyramidVectorizer]) -> list[np.ndarray]:
-        """Return the vectors of the image's regions, shape (n_regions, n_features_out_), by each of the twins."""
-        layers = []
-        for layer, (reducer, encoder) in enumerate(zip(self.reducers_, self.encoders_, strict=True)):
-            pooled = (self._pool_layer(view[layer], reducer, encoder, boxes, twins) for view in views)
-            layers.append([_mean(cells) for cells in zip(*pooled, strict=True)])
-        return [twin._joined(cells) for twin, cells in zip(twins, zip(*layers, strict=True), strict=True)]
-
-    def _pool_layer(
-        self, local: LocalFeatures, reducer: Any, encoder: Any, boxes: Any, twins: Sequence[PyramidVectorizer]
-    ) -> list[np.ndarray]:
-        """Return each twin's cells of one layer of one view: (n_regions, n_cells, D)."""
-        values = self._described(local.values, _places(local), reducer)
-        codes = Codes.plain(values) if encoder is None else encoder.encode(values)
-        pooled = pool_together([twin.pyramid_ for twin in twins], local, boxes, codes)
-        return pooled if encoder is None else [encoder.finish(cells) for cells in pooled]
-
-    def _joined(self, layers: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the cells of all layers as vectors, normalised and weighted."""
-        if self.norm_over == "cell":
-            layers = [normalise(cells, self.norm) for cells in layers]
-        joined = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
-        if self.norm_over == "vector":
-            joined = normalise(joined, self.norm, len(self.pyramid_.levels))
-        return joined * self.value_weights_
-
-    def _in_order(self, function: Any, images: Sequence[Any], label: str) -> Iterator[Any]:
-        batch = min(max(len(images) // TASKS, 1), MOST_PER_TASK)  # few images may be slow ones: no worker waits long
-        options: dict[str, Any] = {"n_jobs": self.n_jobs, "verbose": self.verbose}
-        return in_order(function, images, batch=batch, label=label, total=len(images), **options)
+        views = remembered_views(self.features_, image, self.memory)
+        return np.stack([self._vectors_of(image, self._plan([None]), boxes, [view])[0] for view in views])
 
     @property
     def encoder_(self) -> Any:
         """The fitted encoder of the first layer."""
-        return self.encoders_[0]
+        return self.layers_[0].encoder
 
     @property
     def reduce_(self) -> Any:
         """The fitted `reduce` of the first layer."""
-        return self.reducers_[0]
+        return self.layers_[0].reducer
+
+    def n_values(self, pyramid: SpatialPyramid | None = None) -> int:
+        """Return the length of a vector with a pyramid, by default the own."""
+        check_is_fitted(self)
+        return (self.pyramid_ if pyramid is None else pyramid).n_cells * self._n_channels()
+
+    def _n_channels(self) -> int:
+        return sum(layer.n_channels for layer in self.layers_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the values' names in order: layer (if there are several), level, row and column, then channel."""
         check_is_fitted(self)
-        cells = self.pyramid_.cell_names()
         names = []
-        for layer, (encoder, width) in enumerate(zip(self.encoders_, self.widths_, strict=True)):
-            prefix = f"layer{layer}_" if len(self.encoders_) > 1 else ""
-            channels = [f"x{d}" for d in range(width)] if encoder is None else encoder.get_feature_names_out()
-            names += [f"{prefix}{cell}_{channel}" for cell in cells for channel in channels]
+        for number, layer in enumerate(self.layers_):
+            prefix = f"layer{number}_" if len(self.layers_) > 1 else ""
+            channels = layer.channel_names()
+            names += [f"{prefix}{cell}_{channel}" for cell in self.pyramid_.cell_names() for channel in channels]
         return np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -428,9 +417,3 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
 def _mean(views: Sequence[np.ndarray]) -> np.ndarray:
     return views[0] if len(views) == 1 else np.mean(views, axis=0)
-
-
-def _places(local: LocalFeatures) -> np.ndarray:
-    """Return where the features' centres lie between the image's borders, -1/2 to 1/2: shape (N, 2), float32."""
-    centres = (local.extents[:, :2] + local.extents[:, 2:]) / 2
-    return (centres / np.array(local.grid[::-1], dtype=np.float32) - 0.5).astype(np.float32, copy=False)

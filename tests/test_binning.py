@@ -30,7 +30,7 @@ def test_the_pyramid_and_numpy_agree_for_every_height_width_and_number():
         height, width = values.shape
         i, j = np.divmod(np.arange(values.size), width)
         cells = np.stack([j, i, j + 1, i + 1], axis=1).astype(np.float32)
-        pooled = pyramid.pool(spm.LocalFeatures(values.reshape(-1, 1), cells, grid=(height, width))).ravel()
+        pooled = pyramid.cells(spm.LocalFeatures(values.reshape(-1, 1), cells, grid=(height, width))).ravel()
         expected = [largest(largest(values, n).T, n).T.ravel() for n in SIDES]
         np.testing.assert_array_equal(pooled, np.concatenate(expected), err_msg=f"{height} x {width}")
 

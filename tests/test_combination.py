@@ -185,7 +185,7 @@ def test_options_of_the_vectorizers_go_by_their_names(kind):
 def test_what_is_given_is_left_alone_and_fitting_forgets(kind):
     given = roads()
     combined = kind(given, kernels=["intersection", "linear"]).fit(X)
-    assert not hasattr(given[0][1], "encoders_") and combined.vectorizers_[0] is not given[0][1]
+    assert not hasattr(given[0][1], "layers_") and combined.vectorizers_[0] is not given[0][1]
     assert combined.fit(NEW).transform(X).shape == (14, 5)
 
 

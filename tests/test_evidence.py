@@ -10,9 +10,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
 import spm
-from spm.evidence.decisions import TERMS, decide
+from spm.evidence.decisions import decide
 from spm.evidence.voting import LayerVotes, Votes, cells_of_pixels, feature_votes, region_of, votes
-from spm.kernels.functions import KERNELS
+from spm.kernels import KERNELS
 from spm.kernels.maps import HomogeneousMap
 
 GRIDS = np.array([[1, 1], [2, 2]])
@@ -75,7 +75,9 @@ def test_terms_are_those_of_the_kernels(kernel):
     rng = np.random.default_rng(0)
     x, s = rng.random((2, 50)) * (rng.random((2, 50)) > 0.3)
     used = x > 0
-    assert TERMS[kernel](x[used], s[used]).sum() == pytest.approx(float(KERNELS[kernel]([x], [s])[0, 0]), rel=1e-5)
+    assert KERNELS[kernel].term(x[used], s[used]).sum() == pytest.approx(
+        float(KERNELS[kernel].gram([x], [s])[0, 0]), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,9 @@ def test_layers_and_views(scenes, labels):
     model = make_pipeline(vectorizer, LinearSVC()).fit(scenes.data[:12], labels[:12])
     for found in check_sums(model, scenes.data[3]):
         assert [layer.name for layer in found.layers] == ["layer0", "layer1"]
-        assert [layer.values.shape for layer in found.layers] == [(10, width) for width in vectorizer.widths_]
+        assert [layer.values.shape for layer in found.layers] == [
+            (10, layer.n_channels) for layer in vectorizer.layers_
+        ]
     with pytest.raises(spm.SpmError, match="one view"):
         feature_votes(model, scenes.data[3])
 

@@ -359,7 +359,7 @@ def test_it_fills_the_place_of_an_extractor():
     )
     local = vec.features_.extract(images[3])
     top = local.values.reshape(*local.grid, 12)
-    pooled = vec.pyramid_.pool(local)[0]
+    pooled = vec.pyramid_.cells(local)[0]
     np.testing.assert_array_equal(pooled[0], top.max(axis=(0, 1)))
     height, width = local.grid
     for i in range(6):
@@ -404,7 +404,7 @@ def test_codes_over_cells():
     vectors = vec.transform(images)
     assert vectors.shape == (4, 2 * 5 * 6)
     local = vec.features_.views(images[0])[0][0]
-    words = vec.encoders_[0].encode(vec.reducers_[0].transform(local.values))
+    words = vec.layers_[0].encode(local)
     counts = np.bincount(words.words[:, 0], minlength=6)
     found = vectors[0, :6] / vec.pyramid_.cell_weights()[0]
     np.testing.assert_allclose(found / found.sum(), counts / counts.sum(), rtol=1e-5)

@@ -16,11 +16,11 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import spm
-from spm.kernels.functions import KERNELS, hellinger, linear
-from spm.kernels.maps import PERIODS, SIGNATURES, SPECTRA, WINDOWS, coefficients
+from spm.kernels import KERNELS, hellinger, linear
+from spm.kernels.maps import HOMOGENEOUS, PERIODS, WINDOWS, coefficients
 from spm.pyramid.norms import power
 
-kernels = pytest.mark.parametrize("kernel", SIGNATURES)
+kernels = pytest.mark.parametrize("kernel", HOMOGENEOUS)
 windows = pytest.mark.parametrize("window", WINDOWS)
 T = np.linspace(-30, 30, 6001)  # logarithms of ratios
 
@@ -40,7 +40,7 @@ def worst(kernel, period, **options):
     """The largest error of k(x, y) in terms of the larger value: of any x and y in 0..1, and so of any histograms."""
     found = coefficients(kernel, period=period, **options)
     waves = np.cos(np.outer(T, 2 * np.pi / period * np.arange(len(found))))
-    errors = waves @ (found * np.where(np.arange(len(found)) > 0, 2, 1)) - SIGNATURES[kernel](T)
+    errors = waves @ (found * np.where(np.arange(len(found)) > 0, 2, 1)) - KERNELS[kernel].signature(T)
     return np.abs(errors * np.exp(-np.abs(T) / 2)).max()
 
 
@@ -50,13 +50,13 @@ def worst(kernel, period, **options):
 @kernels
 def test_signatures_and_spectra_are_those_of_the_kernels(kernel):
     some = np.array([-9.0, -1.0, 0.0, 0.3, 4.0])
-    np.testing.assert_allclose(SIGNATURES[kernel](some), [reference_kernels.SIGNATURES[kernel](t) for t in some])
+    np.testing.assert_allclose(KERNELS[kernel].signature(some), [reference_kernels.SIGNATURES[kernel](t) for t in some])
     x, y = np.exp(-some / 2), np.exp(some / 2)
-    gram = KERNELS[kernel](x[:, None], y[:, None])
-    np.testing.assert_allclose(np.diag(gram), SIGNATURES[kernel](some), rtol=1e-5, atol=2e-5)
+    gram = KERNELS[kernel].gram(x[:, None], y[:, None])
+    np.testing.assert_allclose(np.diag(gram), KERNELS[kernel].signature(some), rtol=1e-5, atol=2e-5)
     frequencies = np.array([0.1, 0.5, 1.3])
     expected = [reference_kernels.spectrum(kernel, omega) for omega in frequencies]
-    np.testing.assert_allclose(SPECTRA[kernel](frequencies), expected, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(KERNELS[kernel].spectrum(frequencies), expected, rtol=1e-3, atol=1e-7)
 
 
 @kernels
@@ -71,7 +71,7 @@ def test_coefficients_of_the_rectangular_window_are_fouriers(kernel):
 @windows
 def test_coefficients_of_a_large_period_are_the_spectrum_whatever_the_window(kernel, window):
     found = coefficients(kernel, order=5, window=window, period=80.0)
-    spectrum = 2 * math.pi / 80 * SPECTRA[kernel](2 * math.pi / 80 * np.arange(6))
+    spectrum = 2 * math.pi / 80 * KERNELS[kernel].spectrum(2 * math.pi / 80 * np.arange(6))
     np.testing.assert_allclose(found, spectrum, rtol=0, atol=1e-8)
 
 
@@ -119,7 +119,7 @@ def test_the_inner_product_is_the_kernel_within_a_bound_that_no_length_changes(k
     mapped = spm.HomogeneousMap(kernel=kernel, order=order, window=window).fit(A)
     most = worst(kernel, mapped.period_, order=order, window=window)
     assert most <= PUBLISHED[kernel, window][order]
-    errors = np.abs(mapped.transform(A) @ mapped.transform(B).T - KERNELS[kernel](A, B))
+    errors = np.abs(mapped.transform(A) @ mapped.transform(B).T - KERNELS[kernel].gram(A, B))
     larger = np.array([[np.maximum(a, b).sum() for b in B] for a in A])
     assert (errors <= most * larger + 1e-5).all()
 
@@ -156,7 +156,7 @@ def test_gamma_is_the_degree(kernel):
     gram = half.transform(A) @ half.transform(B).T
     np.testing.assert_allclose(half.transform(16 * A) @ half.transform(16 * B).T, 4 * gram, rtol=1e-9)
     x, y = np.array([[0.2]]), np.array([[0.5]])
-    exact = KERNELS[kernel](x, y) * (0.2 * 0.5) ** (0.25 - 0.5)
+    exact = KERNELS[kernel].gram(x, y) * (0.2 * 0.5) ** (0.25 - 0.5)
     np.testing.assert_allclose(half.fit(x).transform(x) @ half.transform(y).T, exact, rtol=0.1)
 
 

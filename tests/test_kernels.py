@@ -14,17 +14,8 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics.pairwise import additive_chi2_kernel
 
 from spm import SpmError
-from spm.kernels.functions import (
-    HISTOGRAM_KERNELS,
-    KERNELS,
-    WIDTH,
-    chi2,
-    evaluate_kernel,
-    hellinger,
-    histogram_intersection,
-    jensen_shannon,
-    linear,
-)
+from spm.kernels import KERNELS, chi2, evaluate_kernel, hellinger, histogram_intersection, jensen_shannon, linear
+from spm.kernels.functions import WIDTH
 
 TWINS = {
     histogram_intersection: reference.histogram_intersection,
@@ -142,7 +133,7 @@ def test_jensen_shannon_of_single_values_of_any_size(size, ratio):
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("depth", [50, WIDTH + 700])
 def test_float16_gives_the_bits_of_its_values_in_float32(name, depth):
-    kernel = KERNELS[name]
+    kernel = KERNELS[name].gram
     A, B = (histograms(n, depth, n).astype(np.float16) for n in (9, 7))
     assert np.array_equal(kernel(A, B), kernel(A.astype(np.float32), B.astype(np.float32)))
     assert np.array_equal(kernel(A), kernel(A.astype(np.float32)))
@@ -152,9 +143,9 @@ def test_float16_gives_the_bits_of_its_values_in_float32(name, depth):
 @pytest.mark.parametrize("name", KERNELS)
 def test_float16_is_never_turned_into_float32_as_a_whole(name):
     A = np.ones((60, 10 * WIDTH), np.float16)  # 10 MB, in float32 20 MB
-    KERNELS[name](A[:2, :9])
+    KERNELS[name].gram(A[:2, :9])
     tracemalloc.start()
-    gram = KERNELS[name](A, n_jobs=1)
+    gram = KERNELS[name].gram(A, n_jobs=1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert gram[3, 4] == A.shape[1]
@@ -173,13 +164,16 @@ def test_the_linear_kernel_is_the_matrix_product(depth):
 
 
 def test_every_kernel_has_its_name():
-    assert {name: KERNELS[name].__name__ for name in KERNELS if name != "intersection"} == {
+    assert {name: kernel.gram.__name__ for name, kernel in KERNELS.items() if name != "intersection"} == {
         name: name for name in ("chi2", "jensen_shannon", "hellinger", "linear")
     }
-    assert {KERNELS[name] for name in HISTOGRAM_KERNELS} == set(TWINS)
+    assert {kernel.gram for kernel in KERNELS.values() if kernel.between_histograms} == set(TWINS)
     A = histograms(3, 5)
     for name, kernel in KERNELS.items():
-        assert np.array_equal(evaluate_kernel(name, A, A), kernel(A))
+        assert kernel.name == name and kernel.gram.__module__ == "spm.kernels"
+        assert np.array_equal(evaluate_kernel(name, A, A), kernel.gram(A))
+    with pytest.raises(SpmError, match="kernel='cosine' is not an option: choose one of 'intersection'"):
+        evaluate_kernel("cosine", A, A)
     assert np.array_equal(evaluate_kernel(lambda a, b: a @ b.T, A, A), A @ A.T)
 
 

@@ -56,7 +56,7 @@ def test_scores_are_the_mean_over_all_views(scenes):
             features = clone(vectorizer.features_).set_params(size=size, flip=flip)
             local = features.views(images[0])[-1][0]
             for box in [*windows((80, 96), size, 80), [0, 0, 96, 80]]:
-                vector = vectorizer.pyramid_.pool(local, [box]).reshape(1, -1)
+                vector = vectorizer.pyramid_.cells(local, [box]).reshape(1, -1)
                 scores.append(classifier.decision_function(vector / np.linalg.norm(vector))[0])
     assert len(scores) == 2 * ((3 + 1) + (9 + 1))
     np.testing.assert_allclose(many.decision_function(images[:1])[0], np.mean(scores, axis=0), rtol=1e-5, atol=1e-6)

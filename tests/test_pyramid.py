@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from spm import LocalFeatures, SpatialPyramid, SpmError
 from spm.encoders.codes import Codes
-from spm.pyramid.pooling import pool_codes, with_common_grid
+from spm.pyramid.pooling import Levels, pool_codes
 
 POOLS = ("sum", "mean", "max")
 
@@ -36,7 +36,7 @@ def map_features(values, stride=1):
 
 
 def pool(local, levels, how="sum", **options):
-    return SpatialPyramid(levels=levels, pool=how).pool(local, **options)
+    return SpatialPyramid(levels=levels, pool=how).cells(local, **options)
 
 
 def random_points(n, grid, seed=0, depth=3):
@@ -60,7 +60,7 @@ def as_pairs(levels):
 def assert_is_the_rule(local, levels, how, codes, regions):
     """Compare `pool_codes` with its twin, for regions on the grid."""
     regions = np.asarray(regions, dtype=np.float64)
-    grids = SpatialPyramid(levels=levels).grids()
+    grids = Levels.of(SpatialPyramid(levels=levels).grids())
     fast = pool_codes(codes, local.extents, regions, local.grid, grids, how)
     written = reference.written_out(codes.words, codes.weights, codes.moments, codes.n_words)
     slow = reference.pool(written, local.extents, regions, local.grid, as_pairs(levels), how)
@@ -100,7 +100,7 @@ def test_many_points_follow_the_rule_at_levels_that_do_not_nest(data, grid, seed
     assert_is_the_rule(local, levels, how, Codes.plain(local.values), data.draw(regions(grid, 8)))
     grids = SpatialPyramid(levels=levels).grids()
     nests = any((grids[i] % grids == 0).all() for i in range(len(grids)))
-    assert len(with_common_grid(grids, Codes.plain(local.values), 600)) == len(grids) + (not nests)
+    assert len(Levels.of(grids).for_points(Codes.plain(local.values), 600).grids) == len(grids) + (not nests)
 
 
 @given(
@@ -349,7 +349,7 @@ def test_cells_come_by_level_row_and_column():
     pyramid = SpatialPyramid(levels=(1, (2, 3)))
     places = [[5, 5], [15, 5], [25, 5], [5, 15], [15, 15], [25, 15]]
     for cell, place in enumerate(places):
-        pooled = pyramid.pool(point_features([1], place, (20, 30)))[0, :, 0]
+        pooled = pyramid.cells(point_features([1], place, (20, 30)))[0, :, 0]
         assert np.flatnonzero(pooled).tolist() == [0, 1 + cell]
     names = ["1x1_r0c0", "2x3_r0c0", "2x3_r0c1", "2x3_r0c2", "2x3_r1c0", "2x3_r1c1", "2x3_r1c2"]
     assert pyramid.cell_names() == names
@@ -403,24 +403,24 @@ def test_wrong_weights_are_refused(weights, message):
 )
 def test_wrong_levels_are_refused(levels):
     with pytest.raises(SpmError, match="levels"):
-        SpatialPyramid(levels=levels).pool(random_points(3, (8, 8)))
+        SpatialPyramid(levels=levels).cells(random_points(3, (8, 8)))
 
 
 def test_a_wrong_pool_is_refused_at_work_with_the_choices():
     pyramid = SpatialPyramid(pool="median")
     with pytest.raises(SpmError, match=re.escape("pool='median' is not an option: choose one of 'sum', 'mean', 'max'")):
-        pyramid.pool(random_points(3, (8, 8)))
+        pyramid.cells(random_points(3, (8, 8)))
 
 
 # --- the estimator ----------------------------------------------------------------------------------------------------
 
 
-def test_pool_is_both_the_option_and_the_work():
+def test_pool_is_the_option_and_cells_the_work():
     pyramid = SpatialPyramid(levels=(1,), pool="max")
     assert pyramid.pool == "max" and pyramid.pool != "sum"
     assert pyramid.get_params() == {"levels": (1,), "pool": "max", "weights": "lazebnik"}
     assert type(pyramid.get_params()["pool"]) is str
-    assert pyramid.pool(point_features([1, 2], [[1, 1], [2, 2]], (4, 4))).tolist() == [[[2]]]
+    assert pyramid.cells(point_features([1, 2], [[1, 1], [2, 2]], (4, 4))).tolist() == [[[2]]]
     assert "pool='max'" in repr(pyramid)
 
 
@@ -431,7 +431,7 @@ def test_set_params_clone_and_pickle_keep_the_option_and_its_work():
         pyramid = clone(base).set_params(**options)
         for copy in (pyramid, clone(pyramid), pickle.loads(pickle.dumps(pyramid))):
             assert copy.get_params() == {"levels": (1,), **options}
-            assert copy.pool(local)[0, 0, 0] == {"sum": 3, "mean": 1.5, "max": 2}[options["pool"]]
+            assert copy.cells(local)[0, 0, 0] == {"sum": 3, "mean": 1.5, "max": 2}[options["pool"]]
     assert base.pool == "sum"
 
 
@@ -440,7 +440,7 @@ def test_the_option_of_one_pyramid_may_be_given_to_another():
     one = SpatialPyramid(levels=(1,), pool="max")
     other = SpatialPyramid(levels=((1, 2),), pool=one.pool)
     assert other.pool == "max" and clone(other).pool == "max"
-    assert other.pool(local)[0, :, 0].tolist() == [1, 2]
+    assert other.cells(local)[0, :, 0].tolist() == [1, 2]
     one.set_params(pool="sum")
     assert other.pool == "max"
 

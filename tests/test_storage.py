@@ -99,7 +99,7 @@ def test_what_belongs_to_the_machine_stays_there(tmp_path):
     loaded = spm.load(path)
     vec, svm = loaded
     assert (vec.memory, vec.n_jobs, vec.verbose, svm.n_jobs) == (None, None, False, None)
-    assert (vec.encoder_.n_jobs, vec.encoder_.verbose, vec.encoders_[0].n_jobs) == (None, False, None)
+    assert (vec.encoder_.n_jobs, vec.encoder_.verbose, vec.layers_[0].encoder.n_jobs) == (None, False, None)
     assert loaded.predict(NEW).tolist() == model.predict(NEW).tolist()
     assert str(tmp_path).encode() not in path.read_bytes()
 

@@ -15,7 +15,8 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spm import KernelSVC, SpmError
-from spm.kernels.functions import KERNELS, WIDTH, histogram_intersection
+from spm.kernels import KERNELS, histogram_intersection
+from spm.kernels.functions import WIDTH
 
 
 @parametrize_with_checks(
@@ -89,8 +90,8 @@ def test_two_classes_are_one_machine_and_its_sign(multi_class):
 def test_a_precomputed_kernel_decides_as_the_one_inside(kernel, multi_class):
     inside = KernelSVC(kernel=kernel, multi_class=multi_class, C=3).fit(X[TRAIN], Y[TRAIN])
     given = KernelSVC(kernel="precomputed", multi_class=multi_class, C=3)
-    given.fit(KERNELS[kernel](X[TRAIN]), Y[TRAIN])
-    new = KERNELS[kernel](X[TEST], X[TRAIN])
+    given.fit(KERNELS[kernel].gram(X[TRAIN]), Y[TRAIN])
+    new = KERNELS[kernel].gram(X[TEST], X[TRAIN])
     np.testing.assert_allclose(given.decision_function(new), inside.decision_function(X[TEST]), atol=1e-5)
     kept = inside.coef_ if kernel == "linear" else inside.X_fit_
     assert not hasattr(given, "X_fit_") and kept.dtype == (np.float64 if kernel == "linear" else np.float32)
@@ -138,7 +139,7 @@ def test_long_vectors_in_float16_are_never_in_float32_as_a_whole(kernel):
     fitting = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert fitting < 12e6
-    product = machine.dual_coef_ @ KERNELS[kernel](long, long[:5])
+    product = machine.dual_coef_ @ KERNELS[kernel].gram(long, long[:5])
     np.testing.assert_allclose(machine.decision_function(long[:5]), product.T + machine.intercept_, rtol=1e-3)
 
 

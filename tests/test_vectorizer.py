@@ -521,14 +521,14 @@ class Slow(ExtractorMixin, BaseEstimator):
 
     at_work = 0
 
-    def extract(self, image):
+    def views(self, image):
         if image.max() == 0:
             time.sleep(0.05)  # till another worker has begun
             raise ImageError("first", "planned")
         Slow.at_work += 1
         time.sleep(0.3)
         Slow.at_work -= 1
-        return DenseSIFT().extract(image)
+        return [(DenseSIFT().extract(image),)]
 
 
 def test_after_an_error_no_worker_is_left_at_work():
@@ -600,9 +600,6 @@ class Quarters(ExtractorMixin, BaseEstimator):
     def __init__(self, *, mirror=True):
         self.mirror = mirror
 
-    def extract(self, image):
-        return self.views(image)[0][0]
-
     def views(self, image):
         grey = read_image(image, "grey")
         return [self._layers(grey), self._layers(grey[:, ::-1])] if self.mirror else [self._layers(grey)]
@@ -638,8 +635,8 @@ def test_layers_are_joined_and_views_averaged():
 def test_layers_have_encoders_of_their_own():
     images = [four_tones(*np.random.RandomState(i).randint(0, 255, 4)) for i in range(8)]
     vec = vectorizer(features=Quarters(), encoder=BagOfWords(n_words=3), norm=None).fit(images)
-    assert [encoder.words_.shape for encoder in vec.encoders_] == [(3, 1), (3, 2)]
-    assert vec.encoder_ is vec.encoders_[0]
+    assert [layer.encoder.words_.shape for layer in vec.layers_] == [(3, 1), (3, 2)]
+    assert vec.encoder_ is vec.layers_[0].encoder
     vectors = vec.transform(images)
     assert vectors.shape == (8, 2 * 5 * 3)
     np.testing.assert_allclose(vectors[:, :3].sum(axis=1), 0.5 * 4)  # the first level weighs half
@@ -649,18 +646,22 @@ def test_layers_have_encoders_of_their_own():
 class Blocks(ExtractorMixin, BaseEstimator):
     """A map: mean and spread of every 8 x 8 block of pixels, whose cells are whole."""
 
-    def extract(self, image):
+    def views(self, image):
         grey = read_image(image, "grey").astype(np.float32)
         rows, columns = grey.shape[0] // 8, grey.shape[1] // 8
         blocks = grey[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 64)
         i, j = (axis.ravel() for axis in np.mgrid[:rows, :columns])
-        return LocalFeatures(
-            np.stack([blocks.mean(axis=1), blocks.std(axis=1)], axis=1),
-            np.stack([j, i, j + 1, i + 1], axis=1).astype(np.float32),
-            (rows, columns),
-            stride=(8.0, 8.0),
-            image_size=grey.shape,
-        )
+        return [
+            (
+                LocalFeatures(
+                    np.stack([blocks.mean(axis=1), blocks.std(axis=1)], axis=1),
+                    np.stack([j, i, j + 1, i + 1], axis=1).astype(np.float32),
+                    (rows, columns),
+                    stride=(8.0, 8.0),
+                    image_size=grey.shape,
+                ),
+            )
+        ]
 
 
 def test_maps_are_max_pooled_without_an_encoder():
@@ -705,14 +706,14 @@ class Watched(ExtractorMixin, BaseEstimator):
     def __init__(self, *, step=8):
         self.step = step
 
-    def extract(self, image):
+    def views(self, image):
         local = DenseSIFT(step=self.step).extract(image)
         with Watched.lock:
             Watched.asked.append(image)
             Watched.alive += 1
             Watched.most = max(Watched.most, Watched.alive)
         weakref.finalize(local, Watched.forget)
-        return local
+        return [(local,)]
 
     @staticmethod
     def forget():
@@ -834,9 +835,9 @@ def test_sampling_opens_no_more_images_than_it_needs(watched, options, n_opened,
 class Numbered(ExtractorMixin, BaseEstimator):
     """One hundred features, each with the image's number and its own."""
 
-    def extract(self, image):
+    def views(self, image):
         values = np.stack([np.full(100, image.max()), np.arange(100)], axis=1).astype(np.float32)
-        return LocalFeatures(values, np.full((100, 4), 8, np.float32), image.shape)
+        return [(LocalFeatures(values, np.full((100, 4), 8, np.float32), image.shape),)]
 
 
 def test_the_sample_is_drawn_from_all_over_each_image_and_bounded_for_each():

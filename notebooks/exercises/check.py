@@ -27,7 +27,7 @@ def level_weights(rng, function):
 def cell_of(rng, function):
     width, n = int(rng.integers(8, 100)), int(rng.integers(1, 8))
     x = rng.choice([rng.uniform(0, width), width])
-    pooled = spm.SpatialPyramid(levels=((1, n),)).pool(_points(np.float32([[x, 1]]), (width, 2)))
+    pooled = spm.SpatialPyramid(levels=((1, n),)).cells(_points(np.float32([[x, 1]]), (width, 2)))
     return function(np.float32(x), width, n), pooled[0, :, 0].argmax()
 
 
@@ -60,7 +60,7 @@ def pyramid_match(rng, function):
 
 def cell_descriptors(rng, function):
     image = rng.integers(0, 256, (48, 80), dtype=np.uint8)
-    wanted = spm.SpatialPyramid(levels=(2,)).pool(spm.DenseSIFT().extract(image))[0]
+    wanted = spm.SpatialPyramid(levels=(2,)).cells(spm.DenseSIFT().extract(image))[0]
     return function(image, 2, dense_sift), wanted
 
 
@@ -78,12 +78,12 @@ def spp_bins(rng, function):
 def spp_vector(rng, function):
     maps = rng.random((2, *rng.integers(6, 20, 2)), dtype=np.float32)
     n = int(rng.integers(1, 7))
-    return function(maps, n), spm.SpatialPyramid(levels=(n,), pool="max").pool(_map_of(maps)).ravel()
+    return function(maps, n), spm.SpatialPyramid(levels=(n,), pool="max").cells(_map_of(maps)).ravel()
 
 
 def maximum_of(rng, function):
     maps = rng.normal(-1, 1, (3, 2, 3)).astype(np.float32)
-    return function(maps), spm.SpatialPyramid(levels=(1,), pool="max").pool(_map_of(maps)).ravel()
+    return function(maps), spm.SpatialPyramid(levels=(1,), pool="max").cells(_map_of(maps)).ravel()
 
 
 def box_on_map(rng, function):
@@ -153,7 +153,7 @@ def _pooled(words, places, n_words, levels):
     """Return the counts of words at places in 0..1, of shape (n_cells, n_words)."""
     ones = np.ones((len(words), 1))
     codes = Codes(words[:, None], ones, ones, n_words)
-    return spm.SpatialPyramid(levels=levels).pool(_points(places, (1, 1)), codes=codes)[0]
+    return spm.SpatialPyramid(levels=levels).cells(_points(places, (1, 1)), codes=codes)[0]
 
 
 def _map_of(maps, stride=1):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOST_PER_TASK, TASKS = 8, 64  # items in one task at most, and tasks at least where there are so many items
 PATIENCE = 10.0  # seconds to wait, after an error, for work under way
 
 _lock = threading.Lock()
@@ -103,7 +104,7 @@ def in_order(
     items: Iterable[Any],
     *,
     n_jobs: int | None,
-    batch: int = 1,
+    batch: int | None = None,
     label: str = "",
     total: int | None = None,
     verbose: bool = False,
@@ -120,13 +121,16 @@ def in_order(
         Taken as the work proceeds, never all at once.
     n_jobs : int or None
         As joblib means it.
-    batch : int, default=1
-        Items per task; larger where one item takes less than a few milliseconds.
+    batch : int, optional
+        Items per task. By default more than one where there are many, but never so many that a worker waits long for
+        the last of a few slow ones.
     label, total, verbose
         A progress bar with that label appears on standard error after two seconds when `verbose`.
     """
     import joblib
 
+    if batch is None:
+        batch = 1 if total is None else min(max(total // TASKS, 1), MOST_PER_TASK)
     batches = _batched(items, batch)
     with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config

@@ -20,7 +20,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._tools.parallel import in_threads
 from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
-from ..kernels.functions import HISTOGRAM_KERNELS, KERNELS, evaluate_kernel, slices
+from ..kernels.functions import slices
+from ..kernels.table import KERNELS, evaluate_kernel, kernel_named
 
 CALIBRATION_FOLDS = 5
 ROWS = 256  # vectors at once in float64
@@ -208,7 +209,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.positive_only = isinstance(self.kernel, str) and self.kernel in HISTOGRAM_KERNELS
+        tags.input_tags.positive_only = getattr(kernel_named(self.kernel), "between_histograms", False)
         return tags
 
 

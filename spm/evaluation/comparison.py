@@ -243,6 +243,10 @@ class _Trial:
         """Return the preset's model, not fitted."""
         return make(self.preset, **self.options, **self.shared)
 
+    def own_pyramid(self) -> Any:
+        """Return the pyramid in which alone the model differs from those of the preset's other rows."""
+        return self.model()[0].own_pyramid()
+
     def detail(self, figures: dict[str, Any]) -> Bunch | None:
         """Return what else is known of a row that has figures."""
         if figures["error"] is not None:
@@ -290,7 +294,8 @@ def _measure_together(trials: Sequence[_Trial]) -> list[dict[str, Any]]:
     try:
         used, bad = trials[0].usable()
         splits = splits_of(data.cv, data.labels, used)
-        results = measure([trial.model() for trial in trials], data.images, data.labels, splits)
+        pyramids = [trial.own_pyramid() for trial in trials]
+        results = measure(trials[0].model(), pyramids, data.images, data.labels, splits)
     except ImageError:
         raise
     except SpmError as error:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import confusion_matrix
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from .._tools.memory import peak_memory
@@ -20,8 +19,8 @@ from .._tools.parallel import in_order
 from .._tools.public import public
 from ..errors import ImageError, SpmError, check_choice
 from ..images import check_images, read_image
+from ..pyramid.several import fit_transform_pyramids, transform_pyramids
 from ..storage import load
-from ..together import fit_transform_together, transform_together
 from .splits import PerClassShuffleSplit
 
 log = logging.getLogger(__name__)
@@ -83,24 +82,23 @@ def predict(
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
     if not len(used):
         return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
-    found = _classify([model], [images[i] for i in used])[0]
+    maker, classifier = _maker_and_classifier(model)
+    found = _classify(maker, [classifier], [None], [images[i] for i in used])[0]
     return Bunch(labels=found.labels, used=used, skipped=skipped, probabilities=found.probabilities)
 
 
-def _classify(models: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
-    """Return each model's labels and probabilities, and the seconds that making vectors and classifying them took.
+def _classify(maker: Any, classifiers: Sequence[Any], pyramids: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
+    """Return each pyramid's labels and probabilities, and the seconds that making vectors and classifying them took.
 
-    Vectors are made once for both, and in blocks, so that long ones do not fill the memory; those of several models
-    are made together.
+    Vectors are made once for all, and in blocks, so that long ones do not fill the memory.
     """
-    makers, classifiers = zip(*map(_maker_and_classifier, models), strict=True)
-    length = sum(_vector_length(model) or 1 for model in models)
-    size = len(images) if makers[0] is None else max(BLOCK_BYTES // (4 * length), LEAST_BLOCK)
-    found = [Bunch(labels=[], probabilities=[], extract_seconds=0.0, classify_seconds=0.0) for _ in models]
+    length = sum(n or 1 for n in _lengths(maker, pyramids))
+    size = len(images) if maker is None else max(BLOCK_BYTES // (4 * length), LEAST_BLOCK)
+    found = [Bunch(labels=[], probabilities=[], extract_seconds=0.0, classify_seconds=0.0) for _ in pyramids]
     for start in range(0, len(images), size):
         block = images[start : start + size]
         begin = time.perf_counter()
-        vectors = [block] if makers[0] is None else transform_together(makers, block)
+        vectors = [block] if maker is None else transform_pyramids(maker, block, pyramids)
         seconds = time.perf_counter() - begin
         for classifier, own, result in zip(classifiers, vectors, found, strict=True):
             begin = time.perf_counter()
@@ -117,7 +115,13 @@ def _classify(models: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
 
 def _maker_and_classifier(model: Any) -> tuple[Any, Any]:
     """Return what makes a model's vectors, or None, and what classifies them."""
-    return (model[0], model[1:]) if len(getattr(model, "steps", ())) > 1 else (None, model)
+    several = len(getattr(model, "steps", ())) > 1 and hasattr(model[0], "transform")
+    return (model[0], model[1:]) if several else (None, model)
+
+
+def _lengths(maker: Any, pyramids: Sequence[Any]) -> list[int | None]:
+    """Return the length of an image's vector with each pyramid, None where it is not known."""
+    return [maker.n_values(pyramid) if hasattr(maker, "n_values") else None for pyramid in pyramids]
 
 
 def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
@@ -186,18 +190,29 @@ def evaluate(
     if labels.shape != (len(images),):
         raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    return Bunch(**measure([model], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
+    return Bunch(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
 
 
-def measure(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]) -> list[Bunch]:
-    """Return for each model what `evaluate` returns, but for ``skipped``, over given splits of images without fault.
+def measure(
+    model: Any, pyramids: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]
+) -> list[Bunch]:
+    """Return what `evaluate` returns, but for ``skipped``, for a model with each of several pyramids.
 
-    Several models are Pipelines that begin with vectorizers. What these have in common is done once, and counts for
-    each: the seconds of describing and encoding, and the most memory held.
+    Describing and encoding is done once for all, and counts for each: the seconds, and the most memory held.
+
+    Parameters
+    ----------
+    model : estimator
+        With other pyramids than None, a Pipeline that begins with a `PyramidVectorizer` or a `KernelSum`.
+    pyramids : sequence
+        As these take them; None is the model's own.
+    images, labels
+        As for `evaluate`, the images without fault.
+    splits : sequence of (train, test) positions
     """
     classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
     with peak_memory() as peak:
-        results = [_run_split(models, images, labels, train, test, classes) for train, test in splits]
+        results = [_run_split(model, pyramids, images, labels, split, classes) for split in splits]
     return [_over_splits(own, splits, classes, peak.value) for own in zip(*results, strict=True)]
 
 
@@ -272,18 +287,14 @@ def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
 
 
 def _run_split(
-    models: Sequence[Any],
-    images: Sequence[Any],
-    labels: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    classes: np.ndarray,
+    model: Any, pyramids: Sequence[Any], images: Sequence[Any], labels: np.ndarray, split: Split, classes: np.ndarray
 ) -> list[Bunch]:
-    fitted, seconds = _fit(models, [images[i] for i in train], labels[train])
-    found = _classify(fitted, [images[i] for i in test])
-    for model, own, result in zip(fitted, seconds, found, strict=True):
+    train, test = split
+    maker, classifiers, seconds = _fit(model, pyramids, [images[i] for i in train], labels[train])
+    found = _classify(maker, classifiers, pyramids, [images[i] for i in test])
+    for own, length, result in zip(seconds, _lengths(maker, pyramids), found, strict=True):
         result.train_seconds = own
-        result.n_features = _vector_length(model)
+        result.n_features = length
         result.confusion = confusion_matrix(labels[test], result.labels, labels=classes)
         counts, right = result.confusion.sum(axis=1), result.confusion.diagonal()
         result.accuracy = float((right[counts > 0] / counts[counts > 0]).mean())
@@ -292,27 +303,20 @@ def _run_split(
     return found
 
 
-def _fit(models: Sequence[Any], images: Sequence[Any], labels: np.ndarray) -> tuple[list[Any], list[float]]:
-    """Return fitted clones, and the seconds that each took, among them those of what is done once for all."""
+def _fit(
+    model: Any, pyramids: Sequence[Any], images: Sequence[Any], labels: np.ndarray
+) -> tuple[Any, list[Any], list[float]]:
+    """Return what makes vectors, fitted, a classifier for each pyramid, and the seconds that each took in all."""
     start = time.perf_counter()
-    if len(models) == 1:
-        return [clone(models[0]).fit(images, labels)], [time.perf_counter() - start]
-    makers = [clone(model[0]) for model in models]
-    vectors = fit_transform_together(makers, images, labels)
+    maker, classifier = _maker_and_classifier(clone(model))
+    vectors = [images] if maker is None else fit_transform_pyramids(maker, images, pyramids, labels)
     shared = time.perf_counter() - start
-    fitted, seconds = [], []
-    for model, maker, own in zip(models, makers, vectors, strict=True):
+    classifiers, seconds = [], []
+    for own in vectors:
         start = time.perf_counter()
-        rest = clone(model[1:]).fit(own, labels)
+        classifiers.append(clone(classifier).fit(own, labels))
         seconds.append(shared + time.perf_counter() - start)
-        fitted.append(Pipeline([(model.steps[0][0], maker), *rest.steps]))
-    return fitted, seconds
-
-
-def _vector_length(fitted: Any) -> int | None:
-    first = _first(fitted)
-    parts = getattr(first, "vectorizers_", [first])  # several, of a sum of kernels
-    return sum(part.n_features_out_ for part in parts) if hasattr(parts[0], "n_features_out_") else None
+    return maker, classifiers, seconds
 
 
 def usable(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,27 +9,10 @@ import numpy as np
 from sklearn.kernel_approximation import AdditiveChi2Sampler
 
 from ..errors import SpmError
-from ..kernels.functions import KERNELS, evaluate_kernel
 from ..kernels.maps import HomogeneousMap
-from ..kernels.sums import KernelSum
-from ..vectorizer import PyramidVectorizer
+from ..kernels.table import KERNELS, Kernel, kernel_named
 
 ROWS = 256  # training vectors at once in float64
-
-
-def _jensen_shannon(x: np.ndarray, s: np.ndarray) -> np.ndarray:
-    bits = x * np.log2((x + s) / x) + s * np.log2((x + s) / np.where(s > 0, s, 1))
-    return np.where(s > 0, bits / 2, 0)
-
-
-TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "intersection": np.minimum,
-    "chi2": lambda x, s: 2 * x * s / (x + s),
-    "jensen_shannon": _jensen_shannon,
-    "hellinger": lambda x, s: np.sqrt(x * s),
-    "linear": np.multiply,
-}
-"""What one value x > 0 of a vector (for "linear", any but 0) and that of a training vector add to the kernel."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ def decide(model: Any, image: Any, label: Any = None) -> Decision:
     ('up', 1.0)
     """
     first, maps, classifier = steps_of(model)
-    vectors = [vectorizer.transform([image]) for _, vectorizer in roads_of(first)]
+    vectors = [road.transform([image]) for _, road in first.roads()]
     seen = vectors
     for step in maps:
         seen = [step.transform(seen[0])]
@@ -91,7 +73,7 @@ def steps_of(model: Any) -> tuple[Any, list[Any], Any]:
     """
     model = getattr(model, "best_estimator_", model)
     steps = [step for _, step in getattr(model, "steps", ()) if step is not None and step != "passthrough"]
-    known = len(steps) > 1 and isinstance(steps[0], PyramidVectorizer | KernelSum)
+    known = len(steps) > 1 and hasattr(steps[0], "roads")
     if not known or not all(isinstance(step, HomogeneousMap | AdditiveChi2Sampler) for step in steps[1:-1]):
         found = " + ".join(type(step).__name__ for step in steps) or type(model).__name__
         raise SpmError(
@@ -103,26 +85,6 @@ def steps_of(model: Any) -> tuple[Any, list[Any], Any]:
     if not hasattr(steps[-1], "decision_function"):
         raise SpmError(_no_sum(steps[-1], "it has no decision_function"))
     return steps[0], steps[1:-1], steps[-1]
-
-
-def roads_of(first: Any) -> list[tuple[str, PyramidVectorizer]]:
-    """Return the fitted vectorizers that a `PyramidVectorizer` or a `KernelSum` is, with their names.
-
-    Raises
-    ------
-    SpmError
-        If one of a `KernelSum` is something else, such as a Pipeline.
-    """
-    if not isinstance(first, KernelSum):
-        return [("", first)]
-    roads = [(name, fitted) for (name, _), fitted in zip(first.vectorizers, first.vectorizers_, strict=True)]
-    for name, fitted in roads:
-        if not isinstance(fitted, PyramidVectorizer):
-            raise SpmError(
-                f"the votes of {name!r} in this KernelSum are not known: it is a {type(fitted).__name__}, not a "
-                "PyramidVectorizer, whose values belong to cells"
-            )
-    return roads
 
 
 def _machine(classifier: Any, label: Any, scores: np.ndarray) -> tuple[Any, int, int]:
@@ -142,53 +104,46 @@ def _machine(classifier: Any, label: Any, scores: np.ndarray) -> tuple[Any, int,
 def _no_sum(classifier: Any, why: str) -> str:
     return (
         f"{type(classifier).__name__} does not decide by a sum over the vector's values ({why}): use a linear "
-        f"classifier, or a KernelSVC with one of the kernels {', '.join(TERMS)}"
+        f"classifier, or a KernelSVC with one of the kernels {', '.join(KERNELS)}"
     )
-
-
-def _weights(first: KernelSum) -> Sequence[float]:
-    return [1.0] * len(first.kernels) if first.weights is None else first.weights
 
 
 def _kernel_of(first: Any, vectors: list[np.ndarray]) -> np.ndarray:
     """Return what the classifier sees of one image: its vector, or its kernel with the training images."""
-    if not isinstance(first, KernelSum):
-        return vectors[0]
-    roads = zip(_weights(first), first.kernels, vectors, first.vectors_, strict=True)
-    return np.sum([np.float32(w) * evaluate_kernel(kernel, x, S) for w, kernel, x, S in roads], axis=0)
+    return first.kernel_of(vectors) if hasattr(first, "kernel_of") else vectors[0]
 
 
 def _kernel_terms(first: Any, classifier: Any, machine: int, vectors: list[np.ndarray]) -> list[np.ndarray]:
     """Return what each value of each vector adds to a machine's decision, one array (D,) a vector."""
-    if isinstance(first, KernelSum):
+    if hasattr(first, "kernel_of"):
         if getattr(classifier, "kernel", None) != "precomputed" or not hasattr(classifier, "dual_coef_"):
             raise SpmError(_no_sum(classifier, "behind a KernelSum it must be a KernelSVC(kernel='precomputed')"))
-        dual, roads = (
-            classifier.dual_coef_[machine],
-            zip(_weights(first), first.kernels, vectors, first.vectors_, strict=True),
-        )
-        return [w * _terms(_kernel_name(classifier, k), x[0], S, dual) for w, k, x, S in roads]
+        if not hasattr(first, "road_weights"):
+            raise SpmError(_no_sum(classifier, f"a {type(first).__name__} is no sum over the values of its roads"))
+        dual = classifier.dual_coef_[machine]
+        roads = zip(first.road_weights(), first.kernels, vectors, first.vectors_, strict=True)
+        return [w * _terms(_known(classifier, k), x[0], S, dual) for w, k, x, S in roads]
     if hasattr(classifier, "coef_"):
         return [np.atleast_2d(classifier.coef_)[machine].astype(np.float64) * vectors[0][0]]
     if not hasattr(classifier, "X_fit_"):
         raise SpmError(_no_sum(classifier, "it keeps neither coef_ nor training vectors"))
-    kernel = _kernel_name(classifier, classifier.kernel)
+    kernel = _known(classifier, classifier.kernel)
     return [_terms(kernel, vectors[0][0], classifier.X_fit_, classifier.dual_coef_[machine])]
 
 
-def _kernel_name(classifier: Any, kernel: Any) -> str:
-    for name, function in KERNELS.items():
-        if name in TERMS and (kernel == name or kernel is function):
-            return name
-    raise SpmError(_no_sum(classifier, f"its kernel is {kernel!r}"))
+def _known(classifier: Any, kernel: Any) -> Kernel:
+    known = kernel_named(kernel)
+    if known is None:
+        raise SpmError(_no_sum(classifier, f"its kernel is {kernel!r}"))
+    return known
 
 
-def _terms(kernel: str, x: np.ndarray, training: np.ndarray, dual: np.ndarray) -> np.ndarray:
+def _terms(kernel: Kernel, x: np.ndarray, training: np.ndarray, dual: np.ndarray) -> np.ndarray:
     """Return the sum over the training vectors (n, D), weighted by `dual` (n,), of each value's term: shape (D,)."""
     used, support = np.flatnonzero(x), np.flatnonzero(dual)  # a zero adds nothing to any of these kernels
     terms = np.zeros(len(x))
     for start in range(0, len(support), ROWS):
         rows = support[start : start + ROWS]
         block = training[np.ix_(rows, used)].astype(np.float64)
-        terms[used] += dual[rows] @ TERMS[kernel](x[used].astype(np.float64), block)
+        terms[used] += dual[rows] @ kernel.term(x[used].astype(np.float64), block)
     return terms

@@ -12,12 +12,12 @@ from scipy import sparse
 from .._tools.public import public
 from ..encoders.base import EncoderMixin
 from ..encoders.codes import Codes
+from ..encoders.layer import Layer
 from ..errors import SpmError, check_number
 from ..features.local import LocalFeatures
-from ..kernels.sums import KernelSum
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
-from .decisions import decide, roads_of, steps_of
+from .decisions import decide, steps_of
 
 
 @public("spm.evidence")
@@ -178,13 +178,13 @@ def votes(model: Any, image: Any, label: Any = None) -> Votes:
     >>> bool(np.isclose(found.score, model.decision_function([stripes])[0], atol=1e-5))
     True
     """
-    roads = roads_of(steps_of(model)[0])
+    roads = steps_of(model)[0].roads()
     decision = decide(model, image, label)
-    locals_ = [vectorizer.features_.extract(image) for _, vectorizer in roads]
+    locals_ = [road.features_.extract(image) for _, road in roads]
     layers = [
         layer
-        for (name, vectorizer), term, local in zip(roads, decision.terms, locals_, strict=True)
-        for layer in _layers(name, vectorizer, term, region_of(local))
+        for (name, road), term, local in zip(roads, decision.terms, locals_, strict=True)
+        for layer in _layers(name, road, term, region_of(local))
     ]
     size = locals_[0].image_size or locals_[0].grid
     return Votes(decision.label, decision.intercept, tuple(layers), size)
@@ -227,15 +227,14 @@ def feature_votes(model: Any, image: Any, label: Any = None) -> list[tuple[Local
     """
     layers = iter(votes(model, image, label).layers)
     found = []
-    for _, vectorizer in roads_of(steps_of(model)[0]):
-        views = vectorizer.features_.views(image)
-        if len(views) > 1:
+    for _, vectorizer in steps_of(model)[0].roads():
+        if len(vectorizer.features_.views(image)) > 1:
             raise SpmError(
                 f"the votes of single features are known for one view of an image, but {vectorizer.features_!r} "
                 "makes several: show the votes of cells, or give it one size and no mirror image"
             )
-        for layer, local in enumerate(views[0]):
-            found.append((local, _share(local, layer_codes(vectorizer, local, layer), vectorizer, next(layers))))
+        for layer, (local, codes) in zip(vectorizer.layers_, vectorizer.encode(image), strict=True):
+            found.append((local, _share(local, codes, layer, vectorizer.pyramid_, next(layers))))
     return found
 
 
@@ -256,13 +255,6 @@ def region_of(local: LocalFeatures) -> tuple[float, float, float, float]:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def layer_codes(vectorizer: PyramidVectorizer, local: LocalFeatures, layer: int = 0) -> Codes:
-    """Return the codes that a fitted vectorizer makes of the local features of one layer."""
-    reducer, encoder = vectorizer.reducers_[layer], vectorizer.encoders_[layer]
-    values = local.values if reducer is None else reducer.transform(local.values)
-    return Codes.plain(values) if encoder is None else encoder.encode(values)
-
-
 def vectorizer_of(model: Any) -> PyramidVectorizer:
     """Return the fitted vectorizer that a model is or begins with.
 
@@ -273,9 +265,10 @@ def vectorizer_of(model: Any) -> PyramidVectorizer:
     """
     model = getattr(model, "best_estimator_", model)
     first = model[0] if hasattr(model, "steps") else model
-    if isinstance(first, KernelSum):
-        raise SpmError("a KernelSum has several vectorizers: give one of them, such as model[0].vectorizers_[0]")
-    if not isinstance(first, PyramidVectorizer):
+    if hasattr(first, "kernel_of"):
+        kind = type(first).__name__
+        raise SpmError(f"a {kind} has several vectorizers: give one of them, such as model[0].vectorizers_[0]")
+    if not hasattr(first, "roads"):
         raise SpmError(f"{type(first).__name__} is no PyramidVectorizer: give one, or a Pipeline that begins with one")
     if not hasattr(first, "n_features_out_"):
         raise SpmError("this vectorizer is not fitted: call fit(images) first")
@@ -288,24 +281,19 @@ def _layers(name: str, vectorizer: PyramidVectorizer, terms: np.ndarray, region:
     n_cells = int(grids.prod(axis=1).sum())
     make = partial(LayerVotes, grids=grids, region=region)
     layers, start = [], 0
-    for layer, (encoder, width) in enumerate(zip(vectorizer.encoders_, vectorizer.widths_, strict=True)):
-        values = terms[start : start + n_cells * width].reshape(n_cells, width)
-        start += n_cells * width
-        called = f"{name} layer{layer}".strip() if len(vectorizer.encoders_) > 1 else name
-        layers.append(make(called, values, channel_names(encoder, width)))
+    for number, layer in enumerate(vectorizer.layers_):
+        end = start + n_cells * layer.n_channels
+        called = f"{name} layer{number}".strip() if len(vectorizer.layers_) > 1 else name
+        layers.append(make(called, terms[start:end].reshape(n_cells, layer.n_channels), layer.channel_names()))
+        start = end
     return layers
 
 
-def channel_names(encoder: Any, width: int) -> np.ndarray:
-    """Return the names of the values in one cell: those of the encoder, or ``x0`` and on without one."""
-    return (
-        np.array([f"x{d}" for d in range(width)], dtype=object) if encoder is None else encoder.get_feature_names_out()
-    )
-
-
-def _share(local: LocalFeatures, codes: Codes, vectorizer: PyramidVectorizer, layer: LayerVotes) -> np.ndarray:
+def _share(
+    local: LocalFeatures, codes: Codes, layer: Layer, pyramid: SpatialPyramid, votes_of: LayerVotes
+) -> np.ndarray:
     """Return each feature's part of a layer's votes: shape (N,)."""
-    encoder, take_max = vectorizer.encoder_, vectorizer.pyramid_.get_params()["pool"] == "max"
+    encoder, take_max = layer.encoder, pyramid.pool == "max"
     finished = encoder is not None and type(encoder).finish is not EncoderMixin.finish
     if finished or (codes.n_words > 1 and codes.moments.shape[1] > 1):
         raise SpmError(
@@ -314,7 +302,7 @@ def _share(local: LocalFeatures, codes: Codes, vectorizer: PyramidVectorizer, la
         )
     values = _sparse(codes)  # (N, D)
     shares = np.zeros(len(local))
-    for inside, vote in zip(_members(local, vectorizer), layer.values, strict=True):
+    for inside, vote in zip(_members(local, pyramid), votes_of.values, strict=True):
         parts = values[inside]
         if take_max and parts.shape[0]:
             most = parts.max(axis=0).toarray()[0]
@@ -335,9 +323,9 @@ def _sparse(codes: Codes) -> Any:
     return matrix
 
 
-def _members(local: LocalFeatures, vectorizer: PyramidVectorizer) -> np.ndarray:
+def _members(local: LocalFeatures, pyramid: SpatialPyramid) -> np.ndarray:
     """Return which features belong to each cell, bool of shape (n_cells, N), by pooling each feature's own number."""
     numbers = np.arange(len(local), dtype=np.int32)[:, None]
     ones = np.ones((len(local), 1), dtype=np.float32)
-    pyramid = SpatialPyramid(levels=vectorizer.pyramid_.levels)
-    return pyramid.pool(local, codes=Codes(numbers, ones, ones, len(local)))[0] > 0
+    counting = SpatialPyramid(levels=pyramid.levels)
+    return counting.cells(local, codes=Codes(numbers, ones, ones, len(local)))[0] > 0

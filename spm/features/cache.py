@@ -7,9 +7,7 @@ from typing import Any
 
 from .._tools.opencv import cv2
 from ..images import content_of
-from .local import LocalFeatures, fingerprint_of
-
-Views = list[tuple[LocalFeatures, ...]]
+from .local import Views, fingerprint_of
 
 
 def remembered_views(features: Any, image: Any, memory: Any) -> Views:

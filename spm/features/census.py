@@ -12,7 +12,7 @@ from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import SpmError, check_number
 from ..images import read_image
-from .local import ExtractorMixin, LocalFeatures
+from .local import ExtractorMixin, LocalFeatures, Views
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))  # down, right; the first bit first
 
@@ -75,8 +75,8 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
         self.shrink = shrink
         self.extremes = extremes
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the codes of one image, at the first of the scales.
+    def views(self, image: Any) -> Views:
+        """Return the one view of an image: of one layer for every scale.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
 
         Returns
         -------
-        LocalFeatures
+        list of one tuple of LocalFeatures, one for each scale
             `values` of shape (N, 1), uint8: the code of every pixel that is not on the border, row by row; `extents`
             are the pixels' centres in the image before it is shrunk.
 
@@ -96,15 +96,11 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
-        return self._codes(self._read(image), self.shrink[0])
-
-    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
-        """Return the image's one view, of one layer for every scale."""
         grey = self._read(image)
         return [tuple(self._codes(grey, times) for times in self.shrink)]
 
     def check(self, image: Any) -> None:
-        """Raise the error that `extract` would raise, without comparing anything."""
+        """Raise the error that `views` would raise, without comparing anything."""
         self._read(image)
 
     def _codes(self, grey: np.ndarray, times: int) -> LocalFeatures:

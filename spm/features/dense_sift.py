@@ -14,7 +14,7 @@ from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import name_of, read_image
 from ._sift_loops import describe
 from .colours import LUMINANCE, channels_of
-from .local import ExtractorMixin, LocalFeatures
+from .local import ExtractorMixin, LocalFeatures, Views
 
 N_CELLS = 4  # cells along each side of a patch
 N_ORIENTATIONS = 8
@@ -245,8 +245,8 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         self.contrast_threshold = contrast_threshold
         self.dtype = dtype
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the descriptors of one image.
+    def views(self, image: Any) -> Views:
+        """Return the one view of an image, of one layer: the descriptors of its patches.
 
         Parameters
         ----------
@@ -255,7 +255,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
 
         Returns
         -------
-        LocalFeatures
+        list of one tuple of one LocalFeatures
             `values` of shape (N, 128), for colour (N, 384), scale by scale and row by row; `extents` are the patches'
             centres in pixels.
 
@@ -272,10 +272,10 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         values, centres = dense_sift(pixels, **options)
         if stored == "uint8":
             values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
-        return LocalFeatures(values, np.hstack([centres, centres]), pixels.shape[:2])
+        return [(LocalFeatures(values, np.hstack([centres, centres]), pixels.shape[:2]),)]
 
     def check(self, image: Any) -> None:
-        """Raise the error that `extract` would raise, without describing anything."""
+        """Raise the error that `views` would raise, without describing anything."""
         self._read(image)
 
     def _read(self, image: Any) -> np.ndarray:

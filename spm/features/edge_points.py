@@ -12,7 +12,7 @@ from .._tools.public import public
 from ..errors import SpmError, check_number
 from ..images import read_image
 from .dense_sift import N_ORIENTATIONS, gradients
-from .local import ExtractorMixin, LocalFeatures
+from .local import ExtractorMixin, LocalFeatures, Views
 
 
 def edge_points(image: np.ndarray, *, sigmas: Sequence[float], threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,8 +83,8 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
         self.sigmas = sigmas
         self.threshold = threshold
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the edge points of one image.
+    def views(self, image: Any) -> Views:
+        """Return the one view of an image, of one layer: its edge points.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
 
         Returns
         -------
-        LocalFeatures
+        list of one tuple of one LocalFeatures
             `values` of shape (N, 1), uint8: each point's word. A blank image has none.
 
         Raises
@@ -105,10 +105,10 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
         """
         grey = self._read(image)
         words, points = edge_points(grey, sigmas=self.sigmas, threshold=self.threshold)
-        return LocalFeatures(words[:, None], np.hstack([points, points]), grey.shape)
+        return [(LocalFeatures(words[:, None], np.hstack([points, points]), grey.shape),)]
 
     def check(self, image: Any) -> None:
-        """Raise the error that `extract` would raise, without looking for anything."""
+        """Raise the error that `views` would raise, without looking for anything."""
         self._read(image)
 
     def _read(self, image: Any) -> np.ndarray:

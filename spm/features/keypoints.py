@@ -14,7 +14,7 @@ from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import name_of, read_image
-from .local import ExtractorMixin, LocalFeatures
+from .local import ExtractorMixin, LocalFeatures, Views
 
 _one_at_a_time = threading.Lock()
 _BINARY = (cv2.NORM_HAMMING, cv2.NORM_HAMMING2)
@@ -79,8 +79,8 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         self.max_features = max_features
         self.root = root
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the descriptors of one image.
+    def views(self, image: Any) -> Views:
+        """Return the one view of an image, of one layer: the descriptors of its key points.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
 
         Returns
         -------
-        LocalFeatures
+        list of one tuple of one LocalFeatures
             `values` of shape (N, D): float32, or uint8 bits for binary descriptors; `extents` are the key points,
             pixel centres being at +0.5. An image without key points has none.
 
@@ -109,10 +109,10 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
             except cv2.error as error:
                 raise ImageError(name_of(image), f"{self!r} fails on it: {error}") from error
         centres = np.array([point.pt for point in points], dtype=np.float32).reshape(-1, 2) + np.float32(0.5)
-        return LocalFeatures(values, np.hstack([centres, centres]), grey.shape)
+        return [(LocalFeatures(values, np.hstack([centres, centres]), grey.shape),)]
 
     def check(self, image: Any) -> None:
-        """Raise the error that `extract` would raise, without detecting anything."""
+        """Raise the error that `views` would raise, without detecting anything."""
         self._makers()
         read_image(image, "grey")
 

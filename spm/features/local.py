@@ -64,6 +64,18 @@ class LocalFeatures:
     def __len__(self) -> int:
         return len(self.values)
 
+    def positions(self) -> np.ndarray:
+        """Return where the features' centres lie between the image's borders, -1/2 to 1/2: (N, 2), float32, x and y.
+
+        Examples
+        --------
+        >>> at = np.array([[8, 4, 8, 4]], np.float32)
+        >>> LocalFeatures(np.ones((1, 1), np.float32), at, grid=(16, 32)).positions()
+        array([[-0.25, -0.25]], dtype=float32)
+        """
+        centres = (self.extents[:, :2] + self.extents[:, 2:]) / 2
+        return (centres / np.array(self.grid[::-1], dtype=np.float32) - 0.5).astype(np.float32, copy=False)
+
     def to_grid(self, boxes: np.ndarray) -> np.ndarray:
         """Take boxes from pixels to the grid.
 
@@ -107,24 +119,54 @@ class LocalFeatures:
         return np.concatenate([low, high], axis=1)
 
 
+Views = list[tuple[LocalFeatures, ...]]
+"""What an extractor makes of an image: views, each a tuple of local features, one per layer."""
+
+
 @public()
 class ExtractorMixin:
-    """What every extractor has beyond its own ``extract(image)``."""
+    """What makes an extractor of a class with the method ``views(image)``.
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the local features of one image."""
-        raise TypeError(f"{type(self).__name__} must define extract(image)")
+    Examples
+    --------
+    >>> import spm
+    >>> from sklearn.base import BaseEstimator
+    >>> class Corners(spm.ExtractorMixin, BaseEstimator):
+    ...     def views(self, image):
+    ...         height, width = spm.images.read_image(image).shape[:2]
+    ...         at = np.array([[0, 0], [width, height]], np.float32)
+    ...         return [(LocalFeatures(np.ones((2, 1), np.float32), np.hstack([at, at]), (height, width)),)]
+    >>> Corners().extract(np.zeros((4, 6), np.uint8)).grid
+    (4, 6)
+    """
 
-    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
-        """Return the image's views, each a tuple of local features, one per layer: here one view of one layer.
+    def views(self, image: Any) -> Views:
+        """Return the image's views, each a tuple of local features, one per layer.
 
         Layers are encoded each by itself and joined; views (scales, flips) are averaged.
         """
-        return [(self.extract(image),)]
+        raise TypeError(f"{type(self).__name__} must define views(image)")
+
+    def extract(self, image: Any) -> LocalFeatures:
+        """Return the local features of the first layer of the image's first view.
+
+        Parameters
+        ----------
+        image : path or array
+            As `spm.images.read_image` takes it.
+
+        Raises
+        ------
+        ImageError
+            If the image cannot be used.
+        SpmError
+            If an option is not valid.
+        """
+        return self.views(image)[0][0]
 
     def check(self, image: Any) -> None:
-        """Raise the `ImageError` that `extract` would raise, at less cost where there is a cheaper way."""
-        self.extract(image)
+        """Raise the `ImageError` that `views` would raise, at less cost where there is a cheaper way."""
+        self.views(image)
 
 
 def fingerprint_of(features: Any) -> Any:

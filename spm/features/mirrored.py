@@ -12,7 +12,7 @@ from .._tools.public import public
 from ..errors import check_part
 from ..images import read_image
 from .dense_sift import DenseSIFT
-from .local import ExtractorMixin, LocalFeatures, fingerprint_of
+from .local import ExtractorMixin, Views, fingerprint_of
 
 
 @public()
@@ -49,11 +49,7 @@ class Mirrored(ExtractorMixin, BaseEstimator):
     def __init__(self, features: Any = None) -> None:
         self.features = features
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the features of the image itself, as `features` does."""
-        return self._inner().extract(image)
-
-    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
+    def views(self, image: Any) -> Views:
         """Return the image's views, then those of the mirror image.
 
         Raises as `features` does.

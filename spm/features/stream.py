@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,10 @@ from .._tools.parallel import in_order
 from .._tools.public import public
 from ..errors import SpmError, check_number
 from ..images import check_images
+from .local import Views
 
 IMAGES = 8  # in one task
+LEAST_PER_IMAGE = 200  # descriptors worth opening an image for
 
 
 @public()
@@ -100,6 +102,72 @@ def _draw(task: tuple[Any, int], features: Any, per_image: int | None, layer: in
     if per_image is not None and len(values) > per_image:
         values = values[np.sort(np.random.RandomState(seed).permutation(len(values))[:per_image])]
     return values.astype(np.float32, copy=False)
+
+
+def sample_layers(
+    images: Sequence[Any],
+    views: Callable[[Any], Views],
+    *,
+    size: int,
+    per_image: int | None,
+    random: np.random.RandomState,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw a sample of the descriptors of images, for parts that learn from it all at once.
+
+    Parameters
+    ----------
+    images : sequence of images
+    views : callable
+        Returns an image's views, such as the method `views` of an extractor.
+    size : int
+        Descriptors at most.
+    per_image : int or None
+        At most from one image; None takes as many as it takes to reach `size` with all images, and 200 at least, so
+        that of many images only some are opened.
+    random : RandomState
+    n_jobs, verbose
+        As for `stream_descriptors`; the sample is the same for every number of workers.
+
+    Returns
+    -------
+    list of (values, positions), one a layer
+        Descriptors (n, D) in the order of the images, and where they lie, as `LocalFeatures.positions` has it.
+
+    Examples
+    --------
+    >>> import spm
+    >>> images = np.random.default_rng(0).integers(0, 256, (6, 64, 64), dtype=np.uint8)
+    >>> draw = np.random.RandomState(0)
+    >>> [(values, positions)] = sample_layers(images, spm.DenseSIFT().views, size=100, per_image=30, random=draw)
+    >>> values.shape, positions.shape
+    ((100, 128), (100, 2))
+    """
+    per_image = per_image or max(LEAST_PER_IMAGE, -(-size // len(images)))
+    n_images = min(len(images), -(-size // per_image))
+    chosen = np.sort(random.permutation(len(images))[:n_images])
+    tasks = [(images[i], int(seed)) for i, seed in zip(chosen, random.randint(2**31 - 1, size=n_images), strict=True)]
+    draw = partial(_draw_layers, views=views, count=min(per_image, size))
+    drawn = list(in_order(draw, tasks, n_jobs=n_jobs, label="sampling", total=len(tasks), verbose=verbose))
+    layers = [[np.concatenate(arrays) for arrays in zip(*layer, strict=True)] for layer in zip(*drawn, strict=True)]
+    order = random.permutation(max(len(values) for values, _ in layers))
+    rows = [np.sort(order[order < len(values)][:size]) for values, _ in layers]
+    return [(values[kept], positions[kept]) for (values, positions), kept in zip(layers, rows, strict=True)]
+
+
+def _draw_layers(
+    task: tuple[Any, int], views: Callable[[Any], Views], count: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return at most `count` random descriptors of each layer of one image, and where they lie."""
+    image, seed = task
+    random = np.random.RandomState(seed)
+    drawn = []
+    for layer in zip(*views(image), strict=True):  # the layer's views
+        values = np.concatenate([local.values for local in layer])
+        kept = np.sort(random.permutation(len(values))[:count])
+        drawn.append((values[kept], np.concatenate([local.positions() for local in layer])[kept]))
+    return drawn
 
 
 def _batched(parts: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

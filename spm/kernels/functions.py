@@ -1,4 +1,4 @@
-"""Kernels between histograms: two sets of vectors in, their Gram matrix out."""
+"""Kernel functions: two sets of vectors in, their Gram matrix out."""
 
 from __future__ import annotations
 
@@ -125,31 +125,6 @@ def linear(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
         left = A[:, values].astype(np.float32, copy=False)
         gram += left @ (left if A is B else B[:, values].astype(np.float32, copy=False)).T
     return gram
-
-
-HISTOGRAM_KERNELS = ("intersection", "chi2", "jensen_shannon", "hellinger")
-"""The kernels between histograms: no value may be negative."""
-
-KERNELS: dict[str, Callable[..., np.ndarray]] = {
-    "intersection": histogram_intersection,
-    "chi2": chi2,
-    "jensen_shannon": jensen_shannon,
-    "hellinger": hellinger,
-    "linear": linear,
-}
-
-
-@public("spm.kernels")
-def evaluate_kernel(kernel: Any, A: np.ndarray, B: np.ndarray, *, n_jobs: int | None = None) -> np.ndarray:
-    """Return the Gram matrix of a kernel given by its name or as a callable of (A, B): shape (n, m).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> evaluate_kernel("linear", np.ones((1, 2)), np.ones((3, 2)))
-    array([[2., 2., 2.]], dtype=float32)
-    """
-    return np.asarray(kernel(A, B)) if callable(kernel) else KERNELS[kernel](A, B, n_jobs=n_jobs)
 
 
 Check = Callable[[str, Any], np.ndarray]

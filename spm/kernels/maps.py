@@ -13,35 +13,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._tools.public import public
 from ..errors import check_choice, check_number
+from .table import KERNELS
 
 WINDOWS = ("rectangular", "uniform")
 ROWS = 256  # vectors mapped at once
 
-Function = Callable[[np.ndarray], np.ndarray]
-
-
-def _sech(x: np.ndarray) -> np.ndarray:
-    return 2 * np.exp(-np.abs(x)) / (1 + np.exp(-2 * np.abs(x)))
-
-
-def _jensen_shannon(t: np.ndarray) -> np.ndarray:
-    bits = np.exp(t / 2) * np.logaddexp(0, -t) + np.exp(-t / 2) * np.logaddexp(0, t)
-    return bits / (2 * math.log(2))
-
-
-SIGNATURES: dict[str, Function] = {
-    "intersection": lambda t: np.exp(-np.abs(t) / 2),
-    "chi2": lambda t: _sech(t / 2),
-    "jensen_shannon": _jensen_shannon,
-}
-"""What a kernel is of the logarithm of a ratio: k(x, y) = sqrt(xy) K(log(y / x))."""
-
-SPECTRA: dict[str, Function] = {
-    "intersection": lambda omega: 2 / (math.pi * (1 + 4 * omega**2)),
-    "chi2": lambda omega: _sech(math.pi * omega),
-    "jensen_shannon": lambda omega: 2 / math.log(4) * _sech(math.pi * omega) / (1 + 4 * omega**2),
-}
-"""The signatures' Fourier transforms."""
+HOMOGENEOUS = tuple(name for name, kernel in KERNELS.items() if kernel.signature is not None)
+"""The kernels that have a map."""
 
 PERIODS: dict[tuple[str, str], Callable[[int], float]] = {
     ("intersection", "rectangular"): lambda order: 2.00 * math.log(order + 0.99) + 3.52,
@@ -77,12 +55,13 @@ def coefficients(kernel: str, *, order: int, window: str, period: float) -> np.n
     >>> coefficients("chi2", order=2, window="rectangular", period=9.7).round(3)
     array([0.575, 0.194, 0.013])
     """
+    known = KERNELS[kernel]
     steps = 2 * math.pi / period * np.arange(order + 1)  # frequencies
     if window == "uniform":
-        return 2 * math.pi / period * SPECTRA[kernel](steps)
+        return 2 * math.pi / period * known.spectrum(steps)
     nodes, weights = np.polynomial.legendre.leggauss(64 + 8 * order)  # exact to the last digits: no kink lies inside
     t = period / 4 * (1 + nodes)
-    values = weights / 2 * SIGNATURES[kernel](t)
+    values = weights / 2 * known.signature(t)
     return np.maximum(np.cos(np.outer(steps, t)) @ values, 0)
 
 
@@ -153,7 +132,7 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         SpmError
             For an option that is not valid.
         """
-        check_choice("kernel", self.kernel, SIGNATURES)
+        check_choice("kernel", self.kernel, HOMOGENEOUS)
         check_number("order", self.order, least=0, integer=True)
         check_number("gamma", self.gamma, above=0)
         check_choice("window", self.window, WINDOWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
 from ..images import check_images, read_image
-from ..together import fit_transform_together, transform_together
-from .functions import KERNELS, evaluate_kernel
+from ..pyramid.several import fit_transform_pyramids, transform_pyramids
+from .table import KERNELS, evaluate_kernel
 
 BYTES = 2**28  # of new images' vectors at once
 LEAST = 32  # images at once, however long their vectors
@@ -50,52 +50,127 @@ class KernelCombination(TransformerMixin, _BaseComposition):
         SpmError
             For an unknown kernel, or lists that are not of one length.
         """
-        self._fit_with([], X, y)
+        self._learn(X, [None], y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Fit, and return the training images' kernel with themselves: shape (n, n), float32."""
-        return self._fit_transform_with([], X, y)[0]
+        return self.fit_transform_pyramids(X, [None], y)[0]
+
+    def fit_transform_pyramids(self, X: Any, pyramids: Sequence[Any], y: Any = None) -> list[np.ndarray]:
+        """Fit with several pyramids in one pass, and return the training images' kernel with themselves for each.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
+        pyramids : sequence
+            Each a SpatialPyramid for all vectorizers; or a sequence of one for each, None standing for a vectorizer's
+            own; or None for all their own.
+        y : ignored by spm's vectorizers
+
+        Returns
+        -------
+        list of ndarray of shape (n, n), float32
+        """
+        self._learn(X, pyramids, y)
+        return [self.kernel_of(vectors, vectors) for _, vectors in self.trained_]
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the kernel of the images with the training images: shape (m, n), float32."""
+        return self.transform_pyramids(X, [None])[0]
+
+    def transform_pyramids(self, X: Any, pyramids: Sequence[Any]) -> list[np.ndarray]:
+        """Return what `transform` returns with each of the pyramids that `fit_transform_pyramids` was given, or some.
+
+        Raises
+        ------
+        SpmError
+            For a pyramid with which there are no training vectors.
+        """
         check_is_fitted(self)
-        return self._transform_with([], X)[0]
-
-    def _shared_key(self) -> Any:
-        """Return what others have in common with this one whose parts are used together with its own."""
-        return KernelCombination, len(self.vectorizers)
-
-    def _fit_with(self, others: Sequence[KernelCombination], X: Any, y: Any = None) -> list[KernelCombination]:
-        """Fit this one and others, each part together with theirs."""
-        twins = [self, *others]
-        for twin in twins:
-            twin._check_options()
+        own = [self._of_parts(pyramid) for pyramid in pyramids]
+        trained = [self._training_vectors(pyramids) for pyramids in own]
         X = check_images(X)
-        parts = [[clone(vectorizer) for _, vectorizer in twin.vectorizers] for twin in twins]
-        vectors = zip(*(fit_transform_together(alike, X, y) for alike in zip(*parts, strict=True)), strict=True)
-        for twin, fitted, own in zip(twins, parts, vectors, strict=True):
-            twin.vectorizers_, twin.vectors_ = fitted, list(own)
-        return twins
-
-    def _fit_transform_with(self, others: Sequence[KernelCombination], X: Any, y: Any = None) -> list[np.ndarray]:
-        return [twin._combine(twin._grams(twin.vectors_)) for twin in self._fit_with(others, X, y)]
-
-    def _transform_with(self, others: Sequence[KernelCombination], X: Any) -> list[np.ndarray]:
-        twins = [self, *others]
-        X = check_images(X)
-        size = max(LEAST, BYTES // sum(vectors[:1].nbytes for twin in twins for vectors in twin.vectors_))
+        size = max(LEAST, BYTES // sum(vectors[:1].nbytes for parts in trained for vectors in parts))
         blocks = []
         for start in range(0, len(X), size):
             block = [X[i] for i in range(start, min(start + size, len(X)))]
-            parts = zip(*(twin.vectorizers_ for twin in twins), strict=True)
-            vectors = zip(*(transform_together(alike, block) for alike in parts), strict=True)
-            blocks.append([twin._combine(twin._grams(own)) for twin, own in zip(twins, vectors, strict=True)])
+            made = [
+                transform_pyramids(part, block, of)
+                for part, of in zip(self.vectorizers_, zip(*own, strict=True), strict=True)
+            ]
+            pairs = zip(zip(*made, strict=True), trained, strict=True)
+            blocks.append([self.kernel_of(vectors, training) for vectors, training in pairs])
         return [np.concatenate(grams) for grams in zip(*blocks, strict=True)]
 
-    def _grams(self, vectors: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    def own_pyramid(self) -> list[Any]:
+        """Return the pyramid of each vectorizer; None for a part that has none, such as a Pipeline."""
+        return [part.own_pyramid() if hasattr(part, "own_pyramid") else None for _, part in self.vectorizers]
+
+    def roads(self) -> list[tuple[str, Any]]:
+        """Return the fitted vectorizers by name: the roads that an image takes.
+
+        Raises
+        ------
+        SpmError
+            If a part is something else, such as a Pipeline, whose values belong to no cells.
+        """
+        found = []
+        for (name, _), fitted in zip(self.vectorizers, self.vectorizers_, strict=True):
+            if not hasattr(fitted, "roads"):
+                raise SpmError(
+                    f"the votes of {name!r} in this {type(self).__name__} are not known: it is a "
+                    f"{type(fitted).__name__}, not a PyramidVectorizer, whose values belong to cells"
+                )
+            found += [(f"{name} {inner}".strip(), road) for inner, road in fitted.roads()]
+        return found
+
+    def n_values(self, pyramid: Any = None) -> int | None:
+        """Return how many values all vectors of an image have together with a pyramid; None where a part is unknown."""
+        check_is_fitted(self)
+        own = zip(self.vectorizers_, self._of_parts(pyramid), strict=True)
+        lengths = [part.n_values(its) if hasattr(part, "n_values") else None for part, its in own]
+        return None if any(length is None for length in lengths) else sum(length or 0 for length in lengths)
+
+    @property
+    def vectors_(self) -> list[np.ndarray]:
+        """The training vectors of each vectorizer, with the first of the pyramids."""
+        return self.trained_[0][1]
+
+    def _learn(self, X: Any, pyramids: Sequence[Any], y: Any) -> None:
+        """Fit every vectorizer, and keep its training vectors with every pyramid."""
+        self._check_options()
+        X = check_images(X)
+        own = [self._of_parts(pyramid) for pyramid in pyramids]
+        parts = [clone(vectorizer) for _, vectorizer in self.vectorizers]
+        made = [fit_transform_pyramids(part, X, of, y) for part, of in zip(parts, zip(*own, strict=True), strict=True)]
+        self.vectorizers_ = parts
+        self.trained_ = [(its, list(vectors)) for its, vectors in zip(own, zip(*made, strict=True), strict=True)]
+
+    def _of_parts(self, pyramid: Any) -> list[Any]:
+        """Return the pyramid of each part, where one for all is given, one for each, or None for each one's own."""
+        own = self.own_pyramid()
+        if pyramid is None or hasattr(pyramid, "cells"):
+            pyramid = [pyramid] * len(own)
+        if not isinstance(pyramid, Sequence) or len(pyramid) != len(own):
+            raise SpmError(f"a pyramid must be one for all {len(own)} vectorizers or one for each, got {pyramid!r}")
+        return [mine if given is None else given for mine, given in zip(own, pyramid, strict=True)]
+
+    def _training_vectors(self, pyramids: list[Any]) -> list[np.ndarray]:
+        for trained, vectors in self.trained_:
+            if repr(trained) == repr(pyramids):
+                return vectors
+        raise SpmError(
+            f"there are no training vectors with {pyramids!r}: give it to fit_transform_pyramids, or fit once more"
+        )
+
+    def kernel_of(self, vectors: Sequence[np.ndarray], training: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """Return the kernel of vectors, one array for each vectorizer, with the training vectors: (m, n), float32."""
+        return self._combine(self._grams(vectors, self.vectors_ if training is None else training))
+
+    def _grams(self, vectors: Sequence[np.ndarray], training: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the kernel of each vectorizer's vectors with its training vectors."""
-        for kernel, left, right in zip(self.kernels, vectors, self.vectors_, strict=True):
+        for kernel, left, right in zip(self.kernels, vectors, training, strict=True):
             yield evaluate_kernel(kernel, left, right, n_jobs=self.n_jobs).astype(np.float32, copy=False)
 
     def _combine(self, grams: Iterable[np.ndarray]) -> np.ndarray:
@@ -147,6 +222,8 @@ class KernelSum(KernelCombination):
     vectorizers_ : list of fitted clones
     vectors_ : list of ndarray
         The training vectors of each.
+    trained_ : list of (pyramids, vectors)
+        The same for every pyramid that it was fitted with: the pyramid of each vectorizer, and its training vectors.
 
     Examples
     --------
@@ -182,9 +259,13 @@ class KernelSum(KernelCombination):
                 f"there are {len(self.vectorizers)} vectorizers but {len(weights)} weights: give one for each"
             )
 
+    def road_weights(self) -> list[float]:
+        """Return what each vectorizer's kernel counts."""
+        return [1.0] * len(self.kernels) if self.weights is None else list(self.weights)
+
     def _combine(self, grams: Iterable[np.ndarray]) -> np.ndarray:
-        weights = [1.0] * len(self.kernels) if self.weights is None else self.weights
-        return reduce(np.add, (np.float32(weight) * gram for weight, gram in zip(weights, grams, strict=True)))
+        pairs = zip(self.road_weights(), grams, strict=True)
+        return reduce(np.add, (np.float32(weight) * gram for weight, gram in pairs))
 
 
 @public()

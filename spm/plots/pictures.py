@@ -9,7 +9,7 @@ import numpy as np
 
 from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
-from ..evidence.voting import channel_names, region_of, vectorizer_of
+from ..evidence.voting import region_of, vectorizer_of
 from ..features.local import LocalFeatures
 from ..images import read_image
 from ..pyramid.bins import bins
@@ -98,14 +98,13 @@ def pyramid(image: Any, model: Any, *, n_channels: int = 12, layer: int = 0, ax:
 def _cells(vectorizer: Any, image: Any, layer: int, n_channels: int) -> tuple[np.ndarray, list[str]]:
     """Return the values (n_cells, n_channels) and names of the channels that are largest in the image."""
     check_number("layer", layer, least=0, integer=True)
-    check_choice("layer", layer, range(len(vectorizer.widths_)))
+    check_choice("layer", layer, range(len(vectorizer.layers_)))
     vector = vectorizer.transform([image])[0]
-    n_cells = len(vectorizer.pyramid_.cell_names())
-    start = n_cells * sum(vectorizer.widths_[:layer])
-    width = vectorizer.widths_[layer]
-    cells = vector[start : start + n_cells * width].reshape(n_cells, width)
+    n_cells, own = vectorizer.pyramid_.n_cells, vectorizer.layers_[layer]
+    start = n_cells * sum(other.n_channels for other in vectorizer.layers_[:layer])
+    cells = vector[start : start + n_cells * own.n_channels].reshape(n_cells, own.n_channels)
     most = np.argsort(-np.abs(cells).sum(axis=0), kind="stable")[:n_channels]
-    return cells[:, most], channel_names(vectorizer.encoders_[layer], width)[most].tolist()
+    return cells[:, most], own.channel_names()[most].tolist()
 
 
 def _draw_histograms(ax: Any, values: np.ndarray, names: list[str], size: tuple[int, int], region: Region) -> None:

@@ -11,7 +11,7 @@ from .._tools.opencv import cv2
 from .._tools.public import public
 from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number
-from ..evidence.voting import layer_codes, vectorizer_of
+from ..evidence.voting import vectorizer_of
 from ..features.dense_sift import DenseSIFT, lattice
 from ..features.local import LocalFeatures
 from ..images import check_images, read_image
@@ -106,10 +106,9 @@ def _assigned(vectorizer: PyramidVectorizer, images: Sequence[Any]) -> np.ndarra
     kinds = [("image", int), ("word", int), ("distance", float), ("left", int), ("top", int), ("side", int)]
     records = []
     for i, image in enumerate(images):
-        local = vectorizer.features_.extract(image)
+        local, codes = vectorizer.encode(image)[0]
         part = np.empty(len(local), dtype=kinds)
-        word = _most_used(layer_codes(vectorizer, local))
-        values = local.values if vectorizer.reduce_ is None else vectorizer.reduce_.transform(local.values)
+        word, values = _most_used(codes), vectorizer.layers_[0].describe(local)
         part["image"], part["word"], part["side"] = i, word, _sides(vectorizer.features_, local)
         part["distance"] = np.square(values - vectorizer.encoder_.words_[word]).sum(axis=1)
         part["left"], part["top"] = np.rint(local.extents[:, :2].T - part["side"] / 2)
@@ -260,10 +259,9 @@ def word_map(
     if vectorizer.encoder is None:
         raise SpmError("this vectorizer has no encoder and so no words: feature_map draws what it pools")
     check_number("layer", layer, least=0, integer=True)
-    check_choice("layer", layer, range(len(vectorizer.encoders_)))
-    local = vectorizer.features_.views(image)[0][layer]
-    codes = layer_codes(vectorizer, local, layer)
-    used, shades = _most_used(codes), _word_colours(vectorizer.encoders_[layer], codes.n_words)
+    check_choice("layer", layer, range(len(vectorizer.layers_)))
+    local, codes = vectorizer.encode(image)[layer]
+    used, shades = _most_used(codes), _word_colours(vectorizer.layers_[layer].encoder, codes.n_words)
     drawn = _of_one_size(vectorizer.features_, local, patch_size)
     names = [] if words is None else _chosen(list(words), np.zeros(len(shades))).tolist()
     if len(names) > len(COLOURS):

@@ -78,3 +78,42 @@ def normalise(vectors: np.ndarray, norm: str | Sequence[str] | None, n_levels: i
         if name == "l1":
             vectors = vectors * n_levels
     return vectors
+
+
+def join(
+    layers: Sequence[np.ndarray],
+    norm: str | Sequence[str] | None,
+    norm_over: str,
+    n_levels: int,
+    cell_weights: np.ndarray,
+) -> np.ndarray:
+    """Return the cells of all layers as one vector for each region, normalised, and then weighted by level.
+
+    Parameters
+    ----------
+    layers : sequence of ndarray of shape (n_regions, n_cells, D)
+    norm : {"l1", "l2", "power"}, a tuple of these, or None
+    norm_over : {"vector", "cell"}
+    n_levels : int
+    cell_weights : ndarray of shape (n_cells,), float32
+
+    Returns
+    -------
+    ndarray of shape (n_regions, n_values)
+        By layer, cell and channel.
+
+    Examples
+    --------
+    >>> cells = np.float32([[[3, 1], [2, 2]]])
+    >>> join([cells], "l1", "cell", 1, np.float32([1, 2]))
+    array([[0.75, 0.25, 1.  , 1.  ]], dtype=float32)
+    """
+    if norm_over == "cell":
+        layers = [normalise(cells, norm) for cells in layers]
+    vectors = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
+    if norm_over == "vector":
+        vectors = normalise(vectors, norm, n_levels)
+    ends = np.cumsum([np.prod(cells.shape[1:]) for cells in layers]).tolist()
+    for cells, start, end in zip(layers, [0, *ends], ends, strict=False):
+        vectors[:, start:end].reshape(cells.shape)[:] *= cell_weights[:, None]
+    return vectors

@@ -2,14 +2,92 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 
 from ..encoders.codes import Codes
 
 
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a pyramid, and how the cells of one are made of another's: the same for every image.
+
+    Parameters
+    ----------
+    grids : ndarray of shape (L, 2), int64
+        Rows and columns of every level.
+    parents : ndarray of shape (L,), int64
+        For every level the smallest finer one whose cells make up its own, or -1.
+    sizes, firsts : ndarray of shape (L,), int64
+        How many cells each level has, and its first.
+    common : Levels, optional
+        The same levels and one more that divides them all, where there are several that no other makes up.
+    """
+
+    grids: np.ndarray
+    parents: np.ndarray
+    sizes: np.ndarray
+    firsts: np.ndarray
+    common: Levels | None = None
+
+    @classmethod
+    def of(cls, grids: np.ndarray) -> Levels:
+        """Return the levels of grids of shape (L, 2), int64.
+
+        Examples
+        --------
+        >>> levels = Levels.of(np.array([[1, 1], [2, 2], [3, 1]]))
+        >>> levels.parents, levels.common.grids.tolist()
+        (array([ 2, -1, -1]), [[1, 1], [2, 2], [3, 1], [6, 2]])
+        """
+        parents, sizes = parents_of(grids), grids.prod(axis=1)
+        apart = (parents < 0).sum() > 1
+        common = cls.of(np.vstack([grids, np.lcm.reduce(grids, axis=0)])) if apart else None
+        return cls(grids, parents, sizes, np.cumsum(sizes) - sizes, common)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all levels."""
+        return int(self.sizes.sum())
+
+    def for_points(self, codes: Codes, n_features: float) -> Levels:
+        """Return the levels with their common one, where that is less work than to pool the features twice.
+
+        Examples
+        --------
+        >>> few, many = Codes.plain(np.ones((30, 1))), Codes.plain(np.ones((3000, 1)))
+        >>> levels = Levels.of(np.array([[1, 1], [2, 2], [3, 1]]))
+        >>> len(levels.for_points(many, 3000).grids), len(levels.for_points(few, 30).grids)
+        (4, 3)
+        """
+        if self.common is None:
+            return self
+        joined = float(self.common.sizes[-1]) * codes.n_words * len(self.grids)  # additions, each of as many moments
+        n_apart = int((self.parents < 0).sum())
+        return self.common if joined < (n_apart - 1) * n_features * codes.words.shape[1] else self
+
+
+def parents_of(grids: np.ndarray) -> np.ndarray:
+    """Return for every level the smallest finer one whose cells make up its own, or -1.
+
+    Examples
+    --------
+    >>> parents_of(np.array([[1, 1], [2, 2], [4, 4], [3, 1]]))
+    array([ 3,  2, -1, -1])
+    """
+    parents = np.full(len(grids), -1)
+    order = np.argsort(-grids.prod(axis=1), kind="stable")
+    for place, level in enumerate(order):
+        for finer in order[:place]:
+            if not (grids[finer] % grids[level]).any():
+                parents[level] = finer
+    return parents
+
+
 def pool_codes(
-    codes: Codes, extents: np.ndarray, regions: np.ndarray, border: tuple[int, int], grids: np.ndarray, how: str
+    codes: Codes, extents: np.ndarray, regions: np.ndarray, border: tuple[int, int], levels: Levels, how: str
 ) -> np.ndarray:
     """Pool codes into the cells of every region by the one pooling rule.
 
@@ -31,8 +109,7 @@ def pool_codes(
         x0, y0, x1, y1 on the grid. A point belongs where a <= p < b, the border of the grid counting as inside.
     border : (int, int)
         Height and width of the grid.
-    grids : ndarray of shape (L, 2), int64
-        Rows and columns of every level.
+    levels : Levels
     how : {"sum", "mean", "max"}
 
     Returns
@@ -40,15 +117,13 @@ def pool_codes(
     ndarray of shape (R, n_cells, n_words * M), float32
         Cells by level, row, column. An empty cell is zeros. Sums are taken in float64.
     """
-    are_points = bool((extents[:, :2] == extents[:, 2:]).all())
-    n_cells = int(grids.prod(axis=1).sum())
-    if are_points:
+    n_cells = levels.n_cells
+    parents = np.full(len(levels.grids), -1)
+    if (extents[:, :2] == extents[:, 2:]).all():  # points
         shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(border)  # of the image, and of its features
-        grids = with_common_grid(grids, codes, len(extents) * float(shares.mean()) if len(regions) else 0)
-    parents = parents_of(grids) if are_points else np.full(len(grids), -1)
-    sizes = grids.prod(axis=1)
-    firsts = np.cumsum(sizes) - sizes  # each level's first cell
-    shape = (len(regions), int(sizes.sum()), codes.n_words, codes.moments.shape[1])
+        levels = levels.for_points(codes, len(extents) * float(shares.mean()) if len(regions) else 0)
+        parents = levels.parents
+    shape = (len(regions), levels.n_cells, codes.n_words, codes.moments.shape[1])
     pooled = np.empty(shape, dtype=np.float32)
     counts = np.zeros(shape[:2], dtype=np.int64)
     arrays = (
@@ -59,53 +134,23 @@ def pool_codes(
     )
     edges = np.array(border[::-1], dtype=np.float64)
     apart = parents < 0
-    _pool(*arrays, regions, edges, grids[apart], firsts[apart], how == "max", pooled, counts)
-    for level in np.argsort(-sizes, kind="stable"):  # the finer first
-        parent = parents[level]
-        if parent >= 0:
-            finer = slice(firsts[parent], firsts[parent] + sizes[parent])
-            cells = slice(firsts[level], firsts[level] + sizes[level])
-            down, across = grids[parent] // grids[level]
-            blocks = (len(regions), grids[level, 0], down, grids[level, 1], across)
-            made_of = pooled[:, finer].reshape(*blocks, codes.n_values), counts[:, finer].reshape(blocks)
-            counts[:, cells] = made_of[1].sum(axis=(2, 4)).reshape(counts[:, cells].shape)
-            pooled[:, cells] = _join(*made_of, how).reshape(pooled[:, cells].shape)
+    _pool(*arrays, regions, edges, levels.grids[apart], levels.firsts[apart], how == "max", pooled, counts)
+    for level in np.argsort(-levels.sizes, kind="stable"):  # the finer first
+        if parents[level] >= 0:
+            _put_together(pooled, counts, levels, level, parents[level], how)
     if how == "mean":
         pooled /= np.maximum(counts, 1)[:, :, None, None]
     return pooled[:, :n_cells].reshape(len(regions), n_cells, codes.n_values)
 
 
-def with_common_grid(grids: np.ndarray, codes: Codes, n_features: float) -> np.ndarray:
-    """Return the levels and, where that is less work than to pool features twice, one more that divides them all.
-
-    Examples
-    --------
-    >>> few, many = Codes.plain(np.ones((30, 1))), Codes.plain(np.ones((3000, 1)))
-    >>> levels = np.array([[1, 1], [2, 2], [3, 1]])
-    >>> with_common_grid(levels, many, 3000).tolist(), len(with_common_grid(levels, few, 30))
-    ([[1, 1], [2, 2], [3, 1], [6, 2]], 3)
-    """
-    common = np.lcm.reduce(grids, axis=0)
-    n_apart = int((parents_of(grids) < 0).sum())
-    joined = float(common.prod()) * codes.n_words * len(grids)  # additions, each of as many moments
-    return np.vstack([grids, common]) if joined < (n_apart - 1) * n_features * codes.words.shape[1] else grids
-
-
-def parents_of(grids: np.ndarray) -> np.ndarray:
-    """Return for every level the smallest finer one whose cells make up its own, or -1.
-
-    Examples
-    --------
-    >>> parents_of(np.array([[1, 1], [2, 2], [4, 4], [3, 1]]))
-    array([ 3,  2, -1, -1])
-    """
-    parents = np.full(len(grids), -1)
-    order = np.argsort(-grids.prod(axis=1), kind="stable")
-    for place, level in enumerate(order):
-        for finer in order[:place]:
-            if not (grids[finer] % grids[level]).any():
-                parents[level] = finer
-    return parents
+def _put_together(pooled: np.ndarray, counts: np.ndarray, levels: Levels, level: int, parent: int, how: str) -> None:
+    """Set the cells of a level from those of the finer one that makes it up."""
+    cells, finer = (slice(levels.firsts[k], levels.firsts[k] + levels.sizes[k]) for k in (level, parent))
+    down, across = levels.grids[parent] // levels.grids[level]
+    blocks = (len(pooled), levels.grids[level, 0], down, levels.grids[level, 1], across)
+    made_of = pooled[:, finer].reshape(*blocks, np.prod(pooled.shape[2:])), counts[:, finer].reshape(blocks)
+    counts[:, cells] = made_of[1].sum(axis=(2, 4)).reshape(counts[:, cells].shape)
+    pooled[:, cells] = _join(*made_of, how).reshape(pooled[:, cells].shape)
 
 
 def _join(finer: np.ndarray, counts: np.ndarray, how: str) -> np.ndarray:

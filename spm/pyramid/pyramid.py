@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,30 +12,20 @@ from sklearn.base import BaseEstimator
 
 from .._tools.public import public
 from ..encoders.codes import Codes
-from ..errors import SpmError, check_choice, check_number
+from ..errors import SpmError, check_choice, check_number, check_part
 from ..features.local import LocalFeatures
-from .pooling import pool_codes
+from .pooling import Levels, pool_codes
 
 POOLS = ("sum", "mean", "max")
 
-
-class _Pool(str):
-    """The value of the option `pool` that can also be called."""
-
-    _pyramid: SpatialPyramid
-
-    def __call__(self, local: LocalFeatures, boxes: Any = None, *, codes: Codes | None = None) -> np.ndarray:
-        """Pool an image's local features; see `SpatialPyramid`."""
-        return self._pyramid._pool_features(local, boxes, codes)
+Grids = tuple[tuple[int, int], ...]
 
 
 @public()
 class SpatialPyramid(BaseEstimator):
     """Grids of cells, coarse to fine, into which local features are pooled (Lazebnik 2006; He 2014, section 2.2).
 
-    `pool` is an option and, called, the work itself: ``pyramid.pool(local, boxes=None, codes=None)`` returns an array
-    of shape (n_regions, n_cells, D), float32: the codes (without them, the features' values) pooled in every cell of
-    the whole image, or of every box (x0, y0, x1, y1 in pixels), unweighted. Cells come by level, row, column.
+    An option says how cells pool, `pool`; the method `cells` does it.
 
     Parameters
     ----------
@@ -53,9 +44,9 @@ class SpatialPyramid(BaseEstimator):
     >>> points = np.array([[1, 1], [7, 1], [7, 7]], np.float32)
     >>> local = spm.LocalFeatures(np.ones((3, 1), np.float32), np.hstack([points, points]), grid=(8, 8))
     >>> pyramid = spm.SpatialPyramid(levels=(1, 2))
-    >>> pyramid.pool(local)[0, :, 0]
+    >>> pyramid.cells(local)[0, :, 0]
     array([3., 1., 1., 0., 1.], dtype=float32)
-    >>> pyramid.pool(local, boxes=[[4, 0, 8, 4]])[0, :, 0]
+    >>> pyramid.cells(local, boxes=[[4, 0, 8, 4]])[0, :, 0]
     array([1., 0., 1., 0., 0.], dtype=float32)
     """
 
@@ -69,21 +60,6 @@ class SpatialPyramid(BaseEstimator):
         self.levels = levels
         self.pool = pool
         self.weights = weights
-
-    # DESIGN: `pool` names both the option and the method, and scikit-learn reads and sets options as attributes.
-    @property
-    def pool(self) -> _Pool:
-        option = _Pool(self._pool)
-        option._pyramid = self
-        return option
-
-    @pool.setter
-    def pool(self, value: str) -> None:
-        self._pool = value
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the options as they were given."""
-        return {**super().get_params(deep), "pool": self._pool}
 
     def grids(self) -> np.ndarray:
         """Return the rows and columns of every level: shape (L, 2), int64.
@@ -143,45 +119,137 @@ class SpatialPyramid(BaseEstimator):
         """
         return [f"{r}x{c}_r{i}c{j}" for r, c in self.grids() for i in range(r) for j in range(c)]
 
-    def _pool_features(self, local: LocalFeatures, boxes: Any, codes: Codes | None) -> np.ndarray:
-        how = check_choice("pool", self._pool, POOLS)
-        codes = Codes.plain(local.values) if codes is None else codes
-        if len(codes.words) != len(local):
-            raise SpmError(f"there are {len(codes.words)} codes for {len(local)} local features")
-        if how == "max" and codes.n_words > 1 and codes.moments.shape[1] > 1:
-            raise SpmError('pool="max" needs codes with one moment or one word: use pool="sum" with this encoder')
-        height, width = local.grid
-        whole = np.array([[0, 0, width, height]], dtype=np.float64)
-        regions = whole if boxes is None else local.to_grid(boxes)
-        return pool_codes(codes, local.extents, regions, local.grid, self.grids(), how)
+    @property
+    def n_cells(self) -> int:
+        """Cells of all levels."""
+        return int(self.grids().prod(axis=1).sum())
+
+    def cells(self, local: LocalFeatures, boxes: Any = None, codes: Codes | None = None) -> np.ndarray:
+        """Pool an image's local features into the cells of the whole image, or of every box, unweighted.
+
+        Parameters
+        ----------
+        local : LocalFeatures
+        boxes : array-like of shape (n_boxes, 4), optional
+            x0, y0, x1, y1 in pixels, half-open; by default the whole image.
+        codes : Codes, optional
+            Those of the features; by default their values are pooled.
+
+        Returns
+        -------
+        ndarray of shape (n_boxes or 1, n_cells, D), float32
+            Cells by level, row, column. An empty one is zeros.
+
+        Raises
+        ------
+        SpmError
+            For an option that is not valid, a malformed box or one outside the image, another number of codes than of
+            features, or a maximum over codes of several words and moments, such as Fisher vectors'.
+
+        Examples
+        --------
+        >>> import spm
+        >>> image = np.random.default_rng(0).integers(0, 256, (32, 48), dtype=np.uint8)
+        >>> spm.SpatialPyramid(levels=(1, 2)).cells(spm.DenseSIFT().extract(image)).shape
+        (1, 5, 128)
+        """
+        return plan_of([self]).cells(local, boxes, codes)[0]
 
 
-def pool_together(
-    pyramids: Sequence[SpatialPyramid], local: LocalFeatures, boxes: Any = None, codes: Codes | None = None
-) -> list[np.ndarray]:
-    """Return what each pyramid's `pool` returns, but levels that several have in common are pooled once.
+def check_pyramid(pyramid: Any) -> SpatialPyramid:
+    """Return a pyramid whose options are valid.
+
+    Raises
+    ------
+    SpmError
+    """
+    check_part("pyramid", pyramid)
+    pyramid.level_weights()
+    check_choice("pool", pyramid.pool, POOLS)
+    return pyramid
+
+
+class Plan:
+    """What to pool, and how, for several pyramids at once: levels that they have in common are pooled once.
+
+    It is the same for every image. One pyramid is the case of one.
+
+    Parameters
+    ----------
+    pyramids : sequence of (str, levels, weights)
+        Of each pyramid how it pools, the rows and columns of its levels, and their weights.
+
+    Attributes
+    ----------
+    level_cells : list of ndarray of shape (L,), int64
+        Of each pyramid the cells of its levels.
+    n_cells : list of int
+        Of each pyramid its cells.
+    cell_weights : list of ndarray of shape (n_cells,), float32
+        Of each pyramid what its cells count in the vector.
 
     Examples
     --------
     >>> local = LocalFeatures(np.ones((3, 1), np.float32), np.float32([[1, 1, 1, 1]] * 3), grid=(8, 8))
-    >>> coarse, fine = pool_together([SpatialPyramid(levels=(1,)), SpatialPyramid(levels=(1, 2))], local)
+    >>> coarse, fine = plan_of([SpatialPyramid(levels=(1,)), SpatialPyramid(levels=(1, 2))]).cells(local)
     >>> coarse.shape, fine.shape
     ((1, 1, 1), (1, 5, 1))
     """
-    if len(pyramids) == 1:
-        return [pyramids[0].pool(local, boxes, codes=codes)]
-    cells: list[Any] = [None] * len(pyramids)
-    for how in dict.fromkeys(str(pyramid.pool) for pyramid in pyramids):
-        mine = [i for i, pyramid in enumerate(pyramids) if pyramid.pool == how]
-        grids = [[tuple(grid) for grid in pyramids[i].grids().tolist()] for i in mine]
-        levels = list(dict.fromkeys(grid for own in grids for grid in own))
-        pooled = SpatialPyramid(levels=levels, pool=how).pool(local, boxes, codes=codes)
-        for i, own in zip(mine, grids, strict=True):
-            cells[i] = pooled if own == levels else pooled[:, _places_of(own, levels)]
-    return cells
+
+    def __init__(self, pyramids: Sequence[tuple[str, Grids, tuple[float, ...]]]) -> None:
+        self.level_cells = [np.array([math.prod(grid) for grid in grids]) for _, grids, _ in pyramids]
+        self.n_cells = [int(sizes.sum()) for sizes in self.level_cells]
+        sizes_weights = zip(self.level_cells, pyramids, strict=True)
+        self.cell_weights = [
+            np.repeat(np.array(weights, dtype=np.float32), sizes) for sizes, (_, _, weights) in sizes_weights
+        ]
+        self.shares = []  # for each way of pooling: all levels, and which of their cells belong to which pyramid
+        for how in dict.fromkeys(how for how, _, _ in pyramids):
+            mine = [(i, grids) for i, (other, grids, _) in enumerate(pyramids) if other == how]
+            union = tuple(dict.fromkeys(grid for _, grids in mine for grid in grids))
+            picks = [(i, None if grids == union else _picks(grids, union)) for i, grids in mine]
+            self.shares.append((how, Levels.of(np.array(union, dtype=np.int64)), picks))
+
+    def cells(self, local: LocalFeatures, boxes: Any = None, codes: Codes | None = None) -> list[np.ndarray]:
+        """Return what `SpatialPyramid.cells` returns, for each pyramid."""
+        codes = Codes.plain(local.values) if codes is None else codes
+        if len(codes.words) != len(local):
+            raise SpmError(f"there are {len(codes.words)} codes for {len(local)} local features")
+        height, width = local.grid
+        whole = np.array([[0, 0, width, height]], dtype=np.float64)
+        regions = whole if boxes is None else local.to_grid(boxes)
+        cells: list[Any] = [None] * len(self.n_cells)
+        for how, levels, picks in self.shares:
+            if how == "max" and codes.n_words > 1 and codes.moments.shape[1] > 1:
+                raise SpmError('pool="max" needs codes with one moment or one word: use pool="sum" with this encoder')
+            pooled = pool_codes(codes, local.extents, regions, local.grid, levels, how)
+            for i, own in picks:
+                cells[i] = pooled if own is None else pooled[:, own]
+        return cells
 
 
-def _places_of(own: list[tuple[int, int]], levels: list[tuple[int, int]]) -> np.ndarray:
-    """Return where the cells of some levels lie among those of all."""
-    ends = dict(zip(levels, np.cumsum([math.prod(level) for level in levels]), strict=True))
+def plan_of(pyramids: Sequence[SpatialPyramid]) -> Plan:
+    """Return the plan by which pyramids are pooled, made once for equal ones.
+
+    Raises
+    ------
+    SpmError
+        For an option that is not valid.
+    """
+    return _plan(tuple(map(_key, pyramids)))
+
+
+def _key(pyramid: SpatialPyramid) -> tuple[str, Grids, tuple[float, ...]]:
+    how, grids = check_choice("pool", pyramid.pool, POOLS), tuple(map(tuple, pyramid.grids().tolist()))
+    return how, grids, tuple(pyramid.level_weights().tolist())
+
+
+@lru_cache(maxsize=64)
+def _plan(pyramids: tuple[tuple[str, Grids, tuple[float, ...]], ...]) -> Plan:
+    return Plan(pyramids)
+
+
+def _picks(own: tuple[tuple[int, int], ...], union: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Return which of the cells of all levels are those of some."""
+    ends = dict(zip(union, np.cumsum([math.prod(level) for level in union]), strict=True))
     return np.concatenate([ends[level] - np.arange(math.prod(level), 0, -1) for level in own])

@@ -14,8 +14,9 @@ import spm
 from spm import SpmError
 from spm.evaluation import comparison, protocols
 from spm.features.local import LocalFeatures
-from spm.pyramid.pyramid import pool_together
-from spm.together import fit_transform_together, transform_together
+from spm.pyramid import pyramid as pooling
+from spm.pyramid.pyramid import plan_of
+from spm.pyramid.several import fit_transform_pyramids, transform_pyramids
 
 RANDOM = np.random.default_rng(0)
 STRIPES = np.tile(np.uint8([0, 0, 0, 0, 160, 160, 160, 160]), (48, 6))
@@ -65,24 +66,29 @@ def test_several_pyramids_are_pooled_as_each_by_itself(boxes, size):
     low = RANDOM.uniform(0, 45, (60, 2)).astype(np.float32)
     local = LocalFeatures(RANDOM.random((60, 5), np.float32), np.hstack([low, low + size]), grid=(48, 48))
     pyramids = [pyramid(levels, pool=how) for levels in SWEEP for how in ("sum", "mean", "max")]
-    together = pool_together(pyramids, local, boxes)
+    together = plan_of(pyramids).cells(local, boxes)
     assert len(together) == len(pyramids) == 15
     for own, cells in zip(pyramids, together, strict=True):
-        np.testing.assert_allclose(cells, own.pool(local, boxes), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(cells, own.cells(local, boxes), rtol=1e-5, atol=1e-6)
 
 
 def test_levels_in_common_are_pooled_once(monkeypatch):
     pooled = []
-    real = spm.SpatialPyramid._pool_features
+    real = pooling.pool_codes
 
-    def watched(self, *arguments):
-        pooled.append(self.grids().tolist())
-        return real(self, *arguments)
+    def watched(codes, extents, regions, border, levels, how):
+        pooled.append((how, levels.grids.tolist()))
+        return real(codes, extents, regions, border, levels, how)
 
-    monkeypatch.setattr(spm.SpatialPyramid, "_pool_features", watched)
+    monkeypatch.setattr(pooling, "pool_codes", watched)
     local = spm.DenseSIFT().extract(IMAGES[0])
-    pool_together([pyramid((1,)), pyramid((1, 2)), pyramid((2, 1)), pyramid((1,), pool="max")], local)
-    assert pooled == [[[1, 1], [2, 2]], [[1, 1]]]
+    plan_of([pyramid((1,)), pyramid((1, 2)), pyramid((2, 1)), pyramid((1,), pool="max")]).cells(local)
+    assert pooled == [("sum", [[1, 1], [2, 2]]), ("max", [[1, 1]])]
+
+
+def test_a_plan_is_made_once_for_equal_pyramids():
+    assert plan_of([pyramid((1, 2)), pyramid(((1, 1),))]) is plan_of([pyramid([1, (2, 2)]), pyramid((1,))])
+    assert plan_of([pyramid((1, 2))]) is not plan_of([pyramid((1, 2), weights=None)])
 
 
 # --- one vectorizer, several pyramids ---------------------------------------------------------------------------------
@@ -140,103 +146,106 @@ def test_what_is_no_sweep_is_refused():
         vectorizer().transform_pyramids(IMAGES, [pyramid((1,))])
 
 
-# --- several vectorizers ----------------------------------------------------------------------------------------------
+# --- sums and products of kernels -------------------------------------------------------------------------------------
 
 
-def sums(*levels, **options):
-    """Sums of kernels that differ in their pyramids."""
-    return [
-        spm.KernelSum(
-            [("words", vectorizer(own, **options)), ("means", vectorizer(own, "none", norm="l2", **options))],
-            kernels=["intersection", "linear"],
-            weights=[1.0, weight],
-        )
-        for weight, own in enumerate(levels, start=1)
-    ]
+def combined(levels=(1, 2), kind=spm.KernelSum, **options):
+    """A sum of kernels of words and of means, all with these levels."""
+    parts = [("words", vectorizer(levels, **options)), ("means", vectorizer(levels, "none", norm="l2", **options))]
+    return kind(parts, kernels=["intersection", "linear"])
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        lambda: [vectorizer(levels) for levels in SWEEP],
-        lambda: sums(*SWEEP),
-        lambda: [vectorizer((1,)), vectorizer((1, 2)), vectorizer((1, 2), "fisher"), *sums((1,), (1, 2))],
-        lambda: [vectorizer((1,), random_state=1), vectorizer((1, 2)), vectorizer((1, 2), norm="l2")],
-        lambda: [make_pipeline(vectorizer(levels), PCA(2)) for levels in [(1,), (1, 2)]],
-        lambda: [spm.KernelProduct(each.vectorizers, kernels=each.kernels) for each in sums((1,), (2,))],
-        lambda: [spm.KernelSum([("one", vectorizer())], kernels=["linear"]), *sums((1,))],
-    ],
-    ids=["alike", "sums", "of two kinds", "unlike", "pipelines", "products", "sums of other lengths"],
-)
-def test_vectors_made_together_are_those_of_each_by_itself(kind):
-    vectorizers = kind()
-    fitted = [clone(each) for each in vectorizers]
-    vectors = fit_transform_together(fitted, IMAGES)
-    new = transform_together(fitted, IMAGES[:3])
-    for each, own, made, made_new in zip(vectorizers, fitted, vectors, new, strict=True):
-        alone = clone(each).fit(IMAGES)
-        np.testing.assert_allclose(made, alone.transform(IMAGES), atol=1e-5)
-        np.testing.assert_allclose(made_new, alone.transform(IMAGES[:3]), atol=1e-5)
-        np.testing.assert_allclose(own.transform(IMAGES[:3]), made_new, atol=1e-5)
+@pytest.mark.parametrize("kind", [spm.KernelSum, spm.KernelProduct])
+def test_kernels_of_a_sweep_are_those_of_each_pyramid_by_itself(kind):
+    sweep = [pyramid(levels) for levels in SWEEP]
+    both = combined(kind=kind)
+    grams = both.fit_transform_pyramids(IMAGES, sweep)
+    new = both.transform_pyramids(IMAGES[:3], sweep)
+    for own, gram, other, length in zip(sweep, grams, new, map(both.n_values, sweep), strict=True):
+        alone = combined(own.levels, kind).fit(IMAGES)
+        np.testing.assert_allclose(gram, alone.fit_transform(IMAGES), rtol=1e-5)
+        np.testing.assert_allclose(other, alone.transform(IMAGES[:3]), rtol=1e-5)
+        assert length == alone.n_values() == own.n_cells * (6 + 128)
 
 
-def test_those_alike_share_their_codebook_and_their_look_at_images():
-    words = [vectorizer(levels, features=Counted()) for levels in SWEEP]
-    fit_transform_together(words, IMAGES)
-    assert all(each.encoders_ is words[0].encoders_ for each in words)
-    assert set(Counted.seen.values()) == {2}  # once to learn from, once for its vectors
+def test_a_pyramid_for_each_part_and_the_parts_own():
+    both = combined((4,))
+    items = [[pyramid((1,)), pyramid((1, 2))], [None, pyramid((2,))], None]
+    grams = both.fit_transform_pyramids(IMAGES, items)
+    parts = dict(both.vectorizers)
+    for (of_words, of_means), gram in zip([((1,), (1, 2)), ((4,), (2,)), ((4,), (4,))], grams, strict=True):
+        parts["words"].set_params(pyramid=pyramid(of_words))
+        parts["means"].set_params(pyramid=pyramid(of_means))
+        alone = spm.KernelSum([(name, clone(part)) for name, part in parts.items()], kernels=both.kernels)
+        np.testing.assert_allclose(gram, alone.fit_transform(IMAGES), rtol=1e-5)
+
+
+def test_each_part_looks_once_at_each_image_for_all_pyramids():
+    both = combined(features=Counted())
+    both.fit_transform_pyramids(IMAGES, [pyramid(levels) for levels in SWEEP])
+    assert Counter(Counted.seen.values()) == {3: 9, 4: 1}  # words learn from all, means look at one, both at all again
     Counted.seen.clear()
-    transform_together(words, IMAGES)
-    assert set(Counted.seen.values()) == {1}
+    both.transform_pyramids(IMAGES, [pyramid((1,)), pyramid((4, 2, 1))])
+    assert set(Counted.seen.values()) == {2}
 
 
-def test_parts_alike_of_sums_are_used_once():
-    alike = sums((1,), (1, 2), (4,), features=Counted())
-    fit_transform_together(alike, IMAGES)
-    Counted.seen.clear()
-    transform_together(alike, IMAGES)
-    assert set(Counted.seen.values()) == {2}  # one part's and the other's
-    others = sums((1,), (1, 2), (4,), features=Counted())
-    others[1].set_params(words__encoder=spm.BagOfWords(n_words=3))
-    fit_transform_together(others, IMAGES)
-    Counted.seen.clear()
-    transform_together(others, IMAGES)
-    assert set(Counted.seen.values()) == {3}  # the words of the second are its own
+def test_a_fit_with_one_pyramid_has_no_training_vectors_with_another():
+    both = combined((1, 2)).fit(IMAGES)
+    np.testing.assert_array_equal(both.transform_pyramids(IMAGES[:2], [pyramid((1, 2))])[0], both.transform(IMAGES[:2]))
+    with pytest.raises(SpmError, match=r"no training vectors with .*levels=\(4,\).*fit_transform_pyramids"):
+        both.transform_pyramids(IMAGES[:2], [pyramid((4,))])
+    with pytest.raises(SpmError, match="one for all 2 vectorizers or one for each"):
+        both.fit_transform_pyramids(IMAGES, [[pyramid((1,))]])
 
 
-def test_fitted_apart_they_share_nothing():
-    """The same options, but learned from other images."""
-    first, second = vectorizer((1,)).fit(IMAGES[:5]), vectorizer((1, 2)).fit(IMAGES[5:])
-    one, two = transform_together([first, second], IMAGES)
-    np.testing.assert_array_equal(one, first.transform(IMAGES))
-    np.testing.assert_array_equal(two, second.transform(IMAGES))
-    assert not np.array_equal(first.encoder_.words_, second.encoder_.words_)
+def test_a_part_without_a_pyramid_keeps_its_own():
+    piped = make_pipeline(vectorizer(), PCA(2, random_state=0))
+    both = spm.KernelSum([("piped", piped), ("words", vectorizer())], kernels=["linear", "intersection"])
+    one, other = both.fit_transform_pyramids(IMAGES, [[None, pyramid((1,))], [None, pyramid((2,))]])
+    piped_gram = (lambda V: V @ V.T)(clone(piped).fit_transform(IMAGES))
+    for gram, levels in ((one, (1,)), (other, (2,))):
+        words = vectorizer(levels).fit_transform(IMAGES)
+        np.testing.assert_allclose(gram, piped_gram + spm.kernels.histogram_intersection(words), rtol=1e-4, atol=1e-5)
+    assert both.n_values([None, pyramid((2,))]) is None
+    with pytest.raises(SpmError, match="a Pipeline cannot take another pyramid: give None for its own"):
+        both.fit_transform_pyramids(IMAGES, [pyramid((1,))])
+
+
+def test_whatever_makes_vectors_makes_them_with_its_own_pyramid():
+    piped = make_pipeline(vectorizer(), PCA(2, random_state=0))
+    made = fit_transform_pyramids(piped, IMAGES, [None, None])
+    again = transform_pyramids(piped, IMAGES[:3], [None])
+    np.testing.assert_allclose(made[1], clone(piped).fit_transform(IMAGES), atol=1e-5)
+    np.testing.assert_allclose(again[0], made[0][:3], atol=1e-5)
+    with pytest.raises(SpmError, match="cannot take another pyramid"):
+        transform_pyramids(piped, IMAGES, [pyramid((1,))])
 
 
 def test_a_wrong_option_of_any_is_refused():
     with pytest.raises(SpmError, match="levels must be a sequence"):
-        fit_transform_together([vectorizer((1,)), vectorizer(3)], IMAGES)
-    first, second = sums((1,), (2,))
+        combined().fit_transform_pyramids(IMAGES, [pyramid((1,)), pyramid(3)])
     with pytest.raises(SpmError, match="0 kernels"):
-        fit_transform_together([first, second.set_params(kernels=[])], IMAGES)
+        combined().set_params(kernels=[]).fit_transform_pyramids(IMAGES, [None])
 
 
 # --- experiments ------------------------------------------------------------------------------------------------------
 
 
-def models(kind):
+LEVELS = [(1,), (1, 2)]
+
+
+def model_of(kind, levels=(4,), **options):
     if kind == "words":
-        return [spm.presets.lazebnik2006(n_words=6, levels=levels, random_state=0) for levels in [(1,), (1, 2)]]
-    first, second = sums((1,), (1, 2))
-    return [make_pipeline(each, spm.KernelSVC(kernel="precomputed")) for each in (first, second)]
+        return spm.presets.lazebnik2006(n_words=6, levels=levels, random_state=0)
+    return make_pipeline(combined(levels, **options), spm.KernelSVC(kernel="precomputed"))
 
 
 @pytest.mark.parametrize("kind", ["words", "sums"])
-def test_models_measured_together_have_the_figures_of_each_by_itself(kind):
+def test_a_model_measured_with_several_pyramids_has_the_figures_of_each_by_itself(kind):
     splits = [(np.arange(6), np.arange(6, 10)), (np.arange(4, 10), np.arange(4))]
-    together = protocols.measure(models(kind), IMAGES, LABELS, splits)
-    for model, result in zip(models(kind), together, strict=True):
-        alone = spm.evaluate(model, IMAGES, LABELS, cv=splits)
+    together = protocols.measure(model_of(kind), [pyramid(levels) for levels in LEVELS], IMAGES, LABELS, splits)
+    for levels, result in zip(LEVELS, together, strict=True):
+        alone = spm.evaluate(model_of(kind, levels), IMAGES, LABELS, cv=splits)
         for name in ("accuracies", "overall", "confusion", "n_features", "n_train", "n_test"):
             np.testing.assert_array_equal(result[name], alone[name])
         for (test, found), (expected, labels) in zip(result.predictions, alone.predictions, strict=True):
@@ -247,21 +256,23 @@ def test_models_measured_together_have_the_figures_of_each_by_itself(kind):
     assert together[0].train_seconds != together[1].train_seconds
 
 
-def test_models_measured_together_look_at_each_test_image_once():
-    alike = [model.set_params(vectorizer__features=Counted()) for model in models("words")]
-    protocols.measure(alike, IMAGES, LABELS, [(np.arange(6), np.arange(6, 10))])
+def test_a_model_measured_with_several_pyramids_looks_at_each_test_image_once():
+    model = model_of("words").set_params(vectorizer__features=Counted())
+    pyramids = [pyramid(levels) for levels in LEVELS]
+    protocols.measure(model, pyramids, IMAGES, LABELS, [(np.arange(6), np.arange(6, 10))])
     assert sorted(Counted.seen.values()) == [1] * 4 + [2] * 6
-    assert all(not model[0].__sklearn_is_fitted__() for model in alike)
+    assert not model[0].__sklearn_is_fitted__()
 
 
 def test_blocks_of_test_images_hold_the_vectors_of_all(monkeypatch):
     sizes = []
-    real = protocols.transform_together
-    watched = lambda makers, images: sizes.append(len(images)) or real(makers, images)  # noqa: E731
-    monkeypatch.setattr(protocols, "transform_together", watched)
+    real = protocols.transform_pyramids
+    watched = lambda maker, images, pyramids: sizes.append(len(images)) or real(maker, images, pyramids)  # noqa: E731
+    monkeypatch.setattr(protocols, "transform_pyramids", watched)
     monkeypatch.setattr(protocols, "LEAST_BLOCK", 1)
     monkeypatch.setattr(protocols, "BLOCK_BYTES", 4 * (6 + 30) * 3)
-    protocols.measure(models("words"), IMAGES, LABELS, [(np.arange(4), np.arange(4, 10))])
+    pyramids = [pyramid(levels) for levels in LEVELS]
+    protocols.measure(model_of("words"), pyramids, IMAGES, LABELS, [(np.arange(4), np.arange(4, 10))])
     assert sizes == [3, 3]
 
 
@@ -269,7 +280,7 @@ def test_a_comparison_describes_each_image_once_for_both_rows(monkeypatch):
     """Sums of kernels: the rows without a pyramid and with each road's own."""
 
     def preset(*, levels=None, **options):
-        both = sums((1, 2) if levels is None else levels, features=Counted())[0]
+        both = combined((1, 2) if levels is None else levels, features=Counted())
         return make_pipeline(both, spm.KernelSVC(kernel="precomputed"))
 
     images = spm.datasets.make_layouts(6, size=48, n_classes=2)

@@ -1,0 +1,91 @@
+"""Layers: the local features of one layer in, their codes out, by what was learned from many such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._tools.public import public
+from ..features.local import LocalFeatures
+from .codes import Codes
+
+
+@public("spm.encoders")
+@dataclass(frozen=True)
+class Layer:
+    """What turns the local features of one layer into codes; `PyramidVectorizer` has one for each layer, fitted.
+
+    Parameters
+    ----------
+    reducer : transformer or None
+        Fitted.
+    encoder : encoder or None
+        Fitted. Without one the codes are the values themselves.
+    append_xy : bool
+        Whether each descriptor is given its place in the image, behind the reducer.
+    n_channels : int
+        Values in one cell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
+    >>> vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=2), random_state=0).fit(images)
+    >>> vec.layers_[0].channel_names()
+    array(['word0', 'word1'], dtype=object)
+    """
+
+    reducer: Any
+    encoder: Any
+    append_xy: bool
+    n_channels: int
+
+    @classmethod
+    def learn(
+        cls, values: np.ndarray, positions: np.ndarray, *, reduce: Any, encoder: Any, append_xy: bool, fit: Callable
+    ) -> Layer:
+        """Return the layer that `fit`, which takes a part and descriptors and returns a fitted clone, learns.
+
+        Parameters
+        ----------
+        values : ndarray of shape (N, D)
+            Descriptors.
+        positions : ndarray of shape (N, 2), float32
+            As `LocalFeatures.positions` has them.
+        reduce, encoder : estimator or None
+        append_xy : bool
+        fit : callable
+        """
+        reducer = None if reduce is None else fit(reduce, values)
+        described = _described(values, positions, reducer, append_xy)
+        fitted = None if encoder is None else fit(encoder, described)
+        width = described.shape[1] if fitted is None else len(fitted.get_feature_names_out())
+        return cls(reducer, fitted, append_xy, width)
+
+    def describe(self, local: LocalFeatures) -> np.ndarray:
+        """Return the descriptors as the encoder takes them: reduced, and with their places. Shape (N, D)."""
+        return _described(local.values, local.positions() if self.append_xy else None, self.reducer, self.append_xy)
+
+    def encode(self, local: LocalFeatures) -> Codes:
+        """Return the features' codes."""
+        values = self.describe(local)
+        return Codes.plain(values) if self.encoder is None else self.encoder.encode(values)
+
+    def finish(self, cells: np.ndarray) -> np.ndarray:
+        """Centre and scale pooled codes, (n_regions, n_cells, D), as the encoder does: (..., n_channels)."""
+        return cells if self.encoder is None else self.encoder.finish(cells)
+
+    def channel_names(self) -> np.ndarray:
+        """Return the names of the values in one cell: those of the encoder, or ``x0`` and on without one."""
+        if self.encoder is not None:
+            return self.encoder.get_feature_names_out()
+        return np.array([f"x{d}" for d in range(self.n_channels)], dtype=object)
+
+
+def _described(values: np.ndarray, positions: Any, reducer: Any, append_xy: bool) -> np.ndarray:
+    values = values if reducer is None else reducer.transform(values)
+    return np.hstack([values, positions]) if append_xy else values
