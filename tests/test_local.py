@@ -155,8 +155,8 @@ def test_edges_between_two_cells_stay_there_for_fractional_strides(cells, pixels
     assert local.to_grid([box]).tolist() == [[low, low, high, high]]
 
 
-def test_an_extractor_without_extract_says_so():
-    with pytest.raises(TypeError, match="must define extract"):
+def test_an_extractor_without_views_says_so():
+    with pytest.raises(TypeError, match="must define views"):
         ExtractorMixin().check(None)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from ..encoders.codes import Codes
+
+MOST_JOINED = 2**20  # cells of a level that divides all others; beyond, features are pooled again for each
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ class Levels:
         (array([ 2, -1, -1]), [[1, 1], [2, 2], [3, 1], [6, 2]])
         """
         parents, sizes = parents_of(grids), grids.prod(axis=1)
-        apart = (parents < 0).sum() > 1
-        common = cls.of(np.vstack([grids, np.lcm.reduce(grids, axis=0)])) if apart else None
+        common = None
+        if (parents < 0).sum() > 1:
+            dividing = [math.lcm(*sides) for sides in grids.T.tolist()]
+            if math.prod(dividing) <= MOST_JOINED:
+                common = cls.of(np.vstack([grids, dividing]))
         return cls(grids, parents, sizes, np.cumsum(sizes) - sizes, common)
 
     @property
