@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._tools.parallel import in_order, single_threaded
+from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
+from ._tools.parallel import in_order
 from ._tools.public import public
-from .encoders.base import seed_if_unset
+from .encoders.base import fit_clone
 from .encoders.codes import Codes
 from .encoders.layer import Layer
-from .errors import PARTS, SpmError, check_choice, check_number, check_part
+from .errors import SpmError, check_part
 from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures, Views
@@ -95,6 +95,23 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     (4, 105)
     """
 
+    _options: ClassVar[Options] = {
+        "features": optional(part("features")),
+        "encoder": optional(part("encoder")),
+        "pyramid": optional(lambda name, value: check_pyramid(value)),
+        "reduce": optional(part("reduce")),
+        "append_xy": flag,
+        "norm": lambda name, value: check_norm(value),
+        "norm_over": choice(("vector", "cell")),
+        "sample_size": whole(least=1),
+        "sample_per_image": optional(whole(least=1)),
+        "dtype": choice(("float32", "float16")),
+        "memory": memory,
+        "n_jobs": workers,
+        "verbose": progress,
+        "random_state": seed,
+    }
+
     def __init__(
         self,
         *,
@@ -143,16 +160,25 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         SpmError
             For an option that is not valid, or too few descriptors for the encoder.
         """
-        self._check_options()
+        check_options(self)
         X = check_images(X)
         random = check_random_state(self.random_state)
-        features = self._extractor()
-        fit = partial(self._fit_part, random=random)
+        features, pyramid = self._extractor(), self.own_pyramid()
+        learns = self.encoder is not None or self.reduce is not None
+        sample = sample_layers(
+            X if learns else [X[0]],
+            partial(remembered_views, features, memory=self.memory),
+            size=self.sample_size,
+            per_image=self.sample_per_image,
+            random=random,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        fit = partial(fit_clone, random=random, n_jobs=self.n_jobs, verbose=self.verbose)
         parts = {"reduce": self.reduce, "encoder": self.encoder, "append_xy": self.append_xy}
-        layers = [Layer.learn(*drawn, **parts, fit=fit) for drawn in self._sample(X, features, random)]
-        self.features_, self.layers_ = features, layers
-        self.pyramid_ = self.own_pyramid()
-        cells = self.pyramid_.cell_weights().astype(np.float32)
+        layers = [Layer.learn(*drawn, **parts, fit=fit) for drawn in sample]
+        cells = pyramid.cell_weights().astype(np.float32)
+        self.features_, self.layers_, self.pyramid_ = features, layers, pyramid
         self.value_weights_ = np.concatenate([np.repeat(cells, layer.n_channels) for layer in layers])
         self.n_features_out_ = len(self.value_weights_)
         return self
@@ -163,49 +189,6 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def _extractor(self) -> Any:
         return DenseSIFT() if self.features is None else clone(self.features)
-
-    def _check_options(self) -> None:
-        check_norm(self.norm)
-        check_choice("norm_over", self.norm_over, ("vector", "cell"))
-        check_choice("dtype", self.dtype, ("float32", "float16"))
-        check_number("sample_size", self.sample_size, least=1, integer=True)
-        if self.sample_per_image is not None:
-            check_number("sample_per_image", self.sample_per_image, least=1, integer=True)
-        if not (self.memory is None or isinstance(self.memory, str | os.PathLike) or hasattr(self.memory, "cache")):
-            raise SpmError(f"memory must be a path or a joblib.Memory, got {self.memory!r}")
-        for name in PARTS:
-            if getattr(self, name) is not None:
-                check_part(name, getattr(self, name))
-        if self.pyramid is not None:
-            check_pyramid(self.pyramid)
-
-    def _fit_part(self, part: Any, values: np.ndarray, random: np.random.RandomState) -> Any:
-        """Return a fitted clone that takes over the seed and the workers, where it leaves them open."""
-        fitted = clone(part)
-        seed_if_unset(fitted, random.randint(2**31 - 1))
-        options = fitted.get_params(deep=False)
-        shared = {"n_jobs": self.n_jobs} | ({"verbose": self.verbose} if part is self.encoder else {})
-        unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
-        fitted.set_params(**{name: shared[name] for name in unset})
-        with single_threaded():  # the number of threads can change the last bits
-            return fitted.fit(values)
-
-    def _sample(
-        self, X: Sequence[Any], features: Any, random: np.random.RandomState
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return a sample of each layer's descriptors, and where they lie; without a part that learns, of one image."""
-        if self.encoder is None and self.reduce is None:
-            X = [X[0]]
-        views = partial(remembered_views, features, memory=self.memory)
-        return sample_layers(
-            X,
-            views,
-            size=self.sample_size,
-            per_image=self.sample_per_image,
-            random=random,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector for every image.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.options import Options, anything, check_options, each, flag, progress, whole, workers
 from .._tools.parallel import in_order
 from .._tools.public import public
-from ..errors import SpmError, check_number
+from ..errors import SpmError
 from ..images import check_images, read_image
 
 
@@ -88,6 +89,16 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     (4,)
     """
 
+    _options: ClassVar[Options] = {
+        "estimator": anything,
+        "sizes": each(whole(least=1), "(224, 320)"),
+        "window": whole(least=1),
+        "flip": flag,
+        "whole": flag,
+        "n_jobs": workers,
+        "verbose": progress,
+    }
+
     def __init__(
         self,
         estimator: Any,
@@ -121,11 +132,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _check_options(self) -> None:
-        if np.ndim(self.sizes) != 1 or not len(self.sizes):
-            raise SpmError(f"sizes must be a sequence of whole numbers such as (224, 320), got {self.sizes!r}")
-        for size in self.sizes:
-            check_number("each of sizes", size, least=1, integer=True)
-        check_number("window", self.window, least=1, integer=True)
+        check_options(self)
         parts = [part for _, part in getattr(self.estimator, "steps", ())]
         features: Any = getattr(parts[0], "features", None) if parts else None
         sized = hasattr(features, "get_params") and {"size", "flip", "policy"} <= set(features.get_params())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit
@@ -17,9 +17,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, callable_or, check_options, choice, flag, number, seed, workers
 from .._tools.parallel import in_threads
 from .._tools.public import public
-from ..errors import SpmError, check_choice, check_number
+from ..errors import SpmError
 from ..kernels.functions import slices
 from ..kernels.table import KERNELS, evaluate_kernel, kernel_named
 
@@ -78,6 +79,15 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     array(['left'], dtype='<U5')
     """
 
+    _options: ClassVar[Options] = {
+        "kernel": callable_or(choice((*KERNELS, "precomputed"))),
+        "C": number(above=0),
+        "multi_class": choice(("ovr", "ovo")),
+        "probability": flag,
+        "random_state": seed,
+        "n_jobs": workers,
+    }
+
     def __init__(
         self,
         *,
@@ -104,10 +114,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             For an unknown option, a negative value under a histogram kernel, a Gram matrix that is not square, or
             labels of one class.
         """
-        check_number("C", self.C, above=0)
-        check_choice("multi_class", self.multi_class, ("ovr", "ovo"))
-        if not callable(self.kernel):
-            check_choice("kernel", self.kernel, (*KERNELS, "precomputed"))
+        check_options(self)
         X, y = validate_data(self, X, y, dtype=KEPT)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)

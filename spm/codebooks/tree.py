@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, check_options, seed, whole, workers
 from .._tools.parallel import in_threads, single_threaded
 from .._tools.public import public
 from ..errors import SpmError, check_number
@@ -64,6 +65,14 @@ class VocabularyTree(ClusterMixin, BaseEstimator):
     ((16, 2), array([0, 1, 2]))
     """
 
+    _options: ClassVar[Options] = {
+        "branching": whole(least=2),
+        "depth": whole(least=1),
+        "n_paths": whole(least=1),
+        "random_state": seed,
+        "n_jobs": workers,
+    }
+
     def __init__(
         self,
         *,
@@ -87,9 +96,7 @@ class VocabularyTree(ClusterMixin, BaseEstimator):
         SpmError
             For an option that is not valid, fewer descriptors than words, or fewer different ones than branches.
         """
-        check_number("branching", self.branching, least=2, integer=True)
-        check_number("depth", self.depth, least=1, integer=True)
-        check_number("n_paths", self.n_paths, least=1, integer=True)
+        check_options(self)
         X = validate_data(self, X, dtype=np.float32, order="C")
         n_words = self.branching**self.depth
         if len(X) < n_words:

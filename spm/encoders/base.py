@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, anything, check_options, progress, seed, whole, workers
 from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.kmeans import kmeans
@@ -53,6 +54,15 @@ class EncoderMixin(TransformerMixin):
 class WordEncoder(EncoderMixin, BaseEstimator):
     """What the encoders over the words of a clustering share; the options are `BagOfWords`'s."""
 
+    _options: ClassVar[Options] = {
+        "n_words": whole(least=1),
+        "clusterer": anything,
+        "n_init": whole(least=1),
+        "random_state": seed,
+        "n_jobs": workers,
+        "verbose": progress,
+    }
+
     def __init__(
         self,
         *,
@@ -78,6 +88,7 @@ class WordEncoder(EncoderMixin, BaseEstimator):
         SpmError
             For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
         """
+        check_options(self)
         X = validate_data(self, X, dtype=np.float32)
         if self.clusterer is None:
             options = {"n_init": self.n_init, "random_state": self.random_state}
@@ -127,3 +138,18 @@ BLOCK = 1024  # descriptors at once, so that what is made of them stays in the c
 def blocks_of(values: np.ndarray, size: int = BLOCK) -> list[np.ndarray]:
     """Cut descriptors into blocks, one at least."""
     return [values[i : i + size] for i in range(0, max(len(values), 1), size)]
+
+
+def fit_clone(part: Any, values: np.ndarray, *, random: np.random.RandomState, n_jobs: Any, verbose: Any) -> Any:
+    """Return a fitted clone of a nested part, which takes over the seed and the workers that it leaves open.
+
+    It learns in one thread of BLAS: their number can change the last bits.
+    """
+    fitted = clone(part)
+    seed_if_unset(fitted, random.randint(2**31 - 1))
+    shared = {"n_jobs": n_jobs, "verbose": verbose} if hasattr(part, "encode") else {"n_jobs": n_jobs}
+    options = fitted.get_params(deep=False)
+    unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
+    fitted.set_params(**{name: shared[name] for name in unset})
+    with single_threaded():
+        return fitted.fit(values)

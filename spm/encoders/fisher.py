@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, check_options, choice, each, number, progress, seed, whole, workers
 from .._tools.public import public
 from ..codebooks.mixture import Mixture, gaussian_mixture, moments_of
-from ..errors import SpmError, check_choice, check_number
 from .base import EncoderMixin, blocks_of
 from .codes import Codes, shares_of
 
@@ -67,6 +67,16 @@ class FisherVector(EncoderMixin, BaseEstimator):
     (2, 24)
     """
 
+    _options: ClassVar[Options] = {
+        "n_words": whole(least=1),
+        "gradients": each(choice(GRADIENTS), "('means', 'variances')"),
+        "max_iter": whole(least=1),
+        "tol": number(least=0),
+        "random_state": seed,
+        "n_jobs": workers,
+        "verbose": progress,
+    }
+
     def __init__(
         self,
         *,
@@ -94,11 +104,7 @@ class FisherVector(EncoderMixin, BaseEstimator):
         SpmError
             For fewer different descriptors than Gaussians, or an unknown gradient.
         """
-        check_number("n_words", self.n_words, least=1, integer=True)
-        if isinstance(self.gradients, str) or not len(self.gradients):
-            raise SpmError(f"gradients must be a sequence such as ('means', 'variances'), got {self.gradients!r}")
-        for gradient in self.gradients:
-            check_choice("each of gradients", gradient, GRADIENTS)
+        check_options(self)
         X = validate_data(self, X, dtype=np.float32)
         mixture = gaussian_mixture(
             X,

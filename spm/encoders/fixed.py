@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, check_options, whole
 from .._tools.public import public
 from ..encoders.codes import Codes
-from ..errors import SpmError, check_number
+from ..errors import SpmError
 from .base import EncoderMixin
 
 
@@ -33,6 +34,10 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
            [0., 0., 0., 1.]], dtype=float32)
     """
 
+    _options: ClassVar[Options] = {
+        "n_words": whole(least=1),
+    }
+
     def __init__(self, *, n_words: int = 256) -> None:
         self.n_words = n_words
 
@@ -44,7 +49,7 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
         SpmError
             If `X` has not one column of whole numbers in 0..n_words - 1.
         """
-        check_number("n_words", self.n_words, least=1, integer=True)
+        check_options(self)
         self._check_words(validate_data(self, X, dtype=np.float32, ensure_min_samples=0))
         return self
 

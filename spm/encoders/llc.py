@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 
+from .._tools.options import Options, number, whole
 from .._tools.public import public
 from ..codebooks.nearest import nearest, squared_distances
-from ..errors import check_number
 from .base import WordEncoder, blocks_of
 from .codes import Codes
 
@@ -46,6 +46,12 @@ class LLC(WordEncoder):
     array([[1., 2.]], dtype=float32)
     """
 
+    _options: ClassVar[Options] = {
+        **WordEncoder._options,
+        "n_neighbors": whole(least=1),
+        "beta": number(above=0),
+    }
+
     def __init__(
         self,
         *,
@@ -68,13 +74,6 @@ class LLC(WordEncoder):
         )
         self.n_neighbors = n_neighbors
         self.beta = beta
-
-    def fit(self, X: Any, y: Any = None) -> LLC:
-        """Learn the vocabulary from descriptors of shape (N, D); raises as `BagOfWords` does."""
-        check_number("n_neighbors", self.n_neighbors, least=1, integer=True)
-        check_number("beta", self.beta, above=0)
-        super().fit(X)
-        return self
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): weights of the nearest words that sum to one."""

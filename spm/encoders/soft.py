@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tools.options import Options, number, optional, whole
 from .._tools.public import public
 from ..codebooks.nearest import nearest, squared_distances
-from ..errors import check_number
 from .base import WordEncoder, blocks_of
 from .codes import Codes, shares_of
 
@@ -46,6 +46,12 @@ class SoftAssignment(WordEncoder):
     array([[0.5, 0.5]], dtype=float32)
     """
 
+    _options: ClassVar[Options] = {
+        **WordEncoder._options,
+        "sigma": optional(number(above=0)),
+        "n_neighbors": optional(whole(least=1)),
+    }
+
     def __init__(
         self,
         *,
@@ -71,10 +77,6 @@ class SoftAssignment(WordEncoder):
 
     def fit(self, X: Any, y: Any = None) -> SoftAssignment:
         """Learn the vocabulary, and `sigma_`, from descriptors of shape (N, D); raises as `BagOfWords` does."""
-        if self.sigma is not None:
-            check_number("sigma", self.sigma, above=0)
-        if self.n_neighbors is not None:
-            check_number("n_neighbors", self.n_neighbors, least=1, integer=True)
         super().fit(X)
         if self.sigma is not None:
             self.sigma_ = float(self.sigma)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, check_options, flag, number, progress, seed, whole, workers
 from .._tools.parallel import in_threads, progress_bar
 from .._tools.public import public
 from ..errors import SpmError, check_number
@@ -73,6 +74,16 @@ class SparseCoding(EncoderMixin, BaseEstimator):
     array([[0.45, 0.65]], dtype=float32)
     """
 
+    _options: ClassVar[Options] = {
+        "n_words": whole(least=1),
+        "alpha": number(above=0),
+        "absolute": flag,
+        "n_iter": whole(least=1),
+        "random_state": seed,
+        "n_jobs": workers,
+        "verbose": progress,
+    }
+
     def __init__(
         self,
         *,
@@ -100,7 +111,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         SpmError
             For fewer descriptors that are not zero than words, or an option out of its bounds.
         """
-        check_number("alpha", self.alpha, above=0)
+        check_options(self)
         X = validate_data(self, X, dtype=np.float32)
         options = {"n_iter": self.n_iter, "random_state": self.random_state}
         self.words_ = learn_words(X, self.n_words, self.alpha, n_jobs=self.n_jobs, verbose=self.verbose, **options)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.options import Options, flag
 from .._tools.public import public
 from ..codebooks.mixture import moments_of
-from ..errors import check_choice
 from .base import WordEncoder
 from .codes import Codes
 
@@ -47,6 +47,12 @@ class VLAD(WordEncoder):
     np.float32(0.0)
     """
 
+    _options: ClassVar[Options] = {
+        **WordEncoder._options,
+        "intra": flag,
+        "local_pca": flag,
+    }
+
     def __init__(
         self,
         *,
@@ -75,7 +81,6 @@ class VLAD(WordEncoder):
 
         Raises as `BagOfWords` does.
         """
-        check_choice("local_pca", self.local_pca, (False, True))
         super().fit(X)
         self.axes_ = None
         if self.local_pca:

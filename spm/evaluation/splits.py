@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state
 
+from .._tools.options import Options, check_options, optional, seed, whole
 from .._tools.public import public
-from ..errors import SpmError, check_number
+from ..errors import SpmError
 
 
 def per_class_split(
@@ -95,6 +96,13 @@ class PerClassShuffleSplit(BaseShuffleSplit):
     [(4, 4), (4, 4), (4, 4)]
     """
 
+    _options: ClassVar[Options] = {
+        "n_train": whole(least=1),
+        "n_test": optional(whole(least=1)),
+        "n_splits": whole(least=1),
+        "random_state": seed,
+    }
+
     def __init__(
         self,
         *,
@@ -129,18 +137,12 @@ class PerClassShuffleSplit(BaseShuffleSplit):
         SpmError
             For missing labels, options out of range, and a class with fewer than ``n_train + 1`` images.
         """
-        self._check_options()
+        check_options(self)
         if y is None:
             raise SpmError("PerClassShuffleSplit draws from every class: it needs the labels y, got None")
         if np.ndim(y) != 1:
             raise SpmError(f"PerClassShuffleSplit needs one label for each image, got y of shape {np.shape(y)}")
         return super().split(X, y, groups)
-
-    def _check_options(self) -> None:
-        check_number("n_train", self.n_train, least=1, integer=True)
-        check_number("n_splits", self.n_splits, least=1, integer=True)
-        if self.n_test is not None:
-            check_number("n_test", self.n_test, least=1, integer=True)
 
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         labels = np.asarray(y)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
+from .._tools.options import Options, check_options, each, flag, whole
 from .._tools.public import public
-from ..errors import SpmError, check_number
 from ..images import read_image
 from .local import ExtractorMixin, LocalFeatures, Views
 
@@ -71,6 +71,11 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
     (1, 5376)
     """
 
+    _options: ClassVar[Options] = {
+        "shrink": each(whole(least=1), "(1, 2)"),
+        "extremes": flag,
+    }
+
     def __init__(self, *, shrink: Sequence[int] = (1,), extremes: bool = True) -> None:
         self.shrink = shrink
         self.extremes = extremes
@@ -117,8 +122,5 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
         return LocalFeatures(values, extents, grey.shape)
 
     def _read(self, image: Any) -> np.ndarray:
-        if np.ndim(self.shrink) != 1 or len(self.shrink) == 0:
-            raise SpmError(f"shrink must be a sequence of whole numbers such as (1, 2), got {self.shrink!r}")
-        for times in self.shrink:
-            check_number("each of shrink", times, least=1, integer=True)
+        check_options(self)
         return read_image(image, "grey")

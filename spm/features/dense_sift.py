@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
+from .._tools.options import Options, check_options, choice, flag, number, one_or_more, whole
 from .._tools.public import public
-from ..errors import ImageError, SpmError, check_choice, check_number
+from ..errors import ImageError
 from ..images import name_of, read_image
 from ._sift_loops import describe
 from .colours import LUMINANCE, channels_of
@@ -222,6 +223,18 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
     (580, 384)
     """
 
+    _options: ClassVar[Options] = {
+        "patch_size": one_or_more(whole(least=N_CELLS), "(16, 24)"),
+        "step": whole(least=1),
+        "smoothing": number(least=0),
+        "window": choice(("gaussian", "flat")),
+        "norm": choice(("lowe", "lazebnik")),
+        "root": flag,
+        "color": choice(LUMINANCE),
+        "contrast_threshold": number(least=0),
+        "dtype": choice(("float32", "uint8")),
+    }
+
     def __init__(
         self,
         *,
@@ -280,7 +293,8 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
 
     def _read(self, image: Any) -> np.ndarray:
         """Return the image's pixels, which at least the smallest patch fits into."""
-        smallest = self._check_options()
+        check_options(self)
+        smallest = int(np.min(self.patch_size))
         pixels = read_image(image, "grey" if self.color == "grey" else "rgb")
         height, width = pixels.shape[:2]
         if min(height, width) < smallest:
@@ -290,19 +304,3 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
                 "enlarge the image or lower patch_size",
             )
         return pixels
-
-    def _check_options(self) -> int:
-        """Return the smallest patch size of valid options."""
-        sizes: list[Any] = [self.patch_size] if np.ndim(self.patch_size) == 0 else list(self.patch_size)  # type: ignore
-        if not sizes:
-            raise SpmError("patch_size must be a whole number or several, got an empty sequence")
-        for size in sizes:
-            check_number("patch_size", size, least=N_CELLS, integer=True)
-        check_number("step", self.step, least=1, integer=True)
-        check_number("smoothing", self.smoothing, least=0)
-        check_choice("window", self.window, ("gaussian", "flat"))
-        check_choice("norm", self.norm, ("lowe", "lazebnik"))
-        check_choice("color", self.color, LUMINANCE)
-        check_number("contrast_threshold", self.contrast_threshold, least=0)
-        check_choice("dtype", self.dtype, ("float32", "uint8"))
-        return min(sizes)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._tools.options import Options, check_options, each, number
 from .._tools.public import public
-from ..errors import SpmError, check_number
+from ..errors import SpmError
 from ..images import read_image
 from .dense_sift import N_ORIENTATIONS, gradients
 from .local import ExtractorMixin, LocalFeatures, Views
+
+MOST_SCALES = 32  # so that words fit a byte
 
 
 def edge_points(image: np.ndarray, *, sigmas: Sequence[float], threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +58,12 @@ def edge_points(image: np.ndarray, *, sigmas: Sequence[float], threshold: float)
     return np.concatenate(words), np.concatenate(points)
 
 
+def _check_sigmas(name: str, sigmas: Any) -> Any:
+    if np.ndim(sigmas) != 1 or not 0 < len(sigmas) <= MOST_SCALES:
+        raise SpmError(f"{name} must be a sequence of 1 to {MOST_SCALES} numbers such as (1.0, 2.0), got {sigmas!r}")
+    return each(number(least=0), "(1.0, 2.0)")(name, sigmas)
+
+
 @public()
 class EdgePoints(ExtractorMixin, BaseEstimator):
     """Oriented edge points at several scales: the weak features of Lazebnik 2006, section 4.
@@ -78,6 +87,11 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
     >>> vec.fit_transform([image]).shape
     (1, 336)
     """
+
+    _options: ClassVar[Options] = {
+        "sigmas": _check_sigmas,
+        "threshold": number(above=0),
+    }
 
     def __init__(self, *, sigmas: Sequence[float] = (1.0, 2.0), threshold: float = 0.04) -> None:
         self.sigmas = sigmas
@@ -112,9 +126,5 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
         self._read(image)
 
     def _read(self, image: Any) -> np.ndarray:
-        if np.ndim(self.sigmas) != 1 or not 0 < len(self.sigmas) <= 32:
-            raise SpmError(f"sigmas must be a sequence of 1 to 32 numbers such as (1.0, 2.0), got {self.sigmas!r}")
-        for sigma in self.sigmas:
-            check_number("each of sigmas", sigma, least=0)
-        check_number("threshold", self.threshold, above=0)
+        check_options(self)
         return read_image(image, "grey")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
+from .._tools.options import Options, anything, check_options, flag, optional, whole
 from .._tools.public import public
-from ..errors import ImageError, SpmError, check_choice, check_number
+from ..errors import ImageError, SpmError, check_choice
 from ..images import name_of, read_image
 from .local import ExtractorMixin, LocalFeatures, Views
 
@@ -61,6 +62,15 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
     >>> spm.KeypointFeatures(detector="ORB").extract(image).values.shape[1]
     256
     """
+
+    _options: ClassVar[Options] = {
+        "detector": anything,
+        "descriptor": anything,
+        "options": anything,
+        "upright": flag,
+        "max_features": optional(whole(least=1)),
+        "root": flag,
+    }
 
     def __init__(
         self,
@@ -150,8 +160,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
 
     def _makers(self) -> tuple[Any, Any]:
         """Return the detector and the descriptor, made anew for this image if they are not objects."""
-        if self.max_features is not None:
-            check_number("max_features", self.max_features, least=1, integer=True)
+        check_options(self)
         if self.options is not None and not (isinstance(self.options, Mapping) and isinstance(self.detector, str)):
             raise SpmError(f"options are a dictionary for a detector given by name, got {self.options!r}")
         detector = _feature("detector", self.detector, self.options or {})

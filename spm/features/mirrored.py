@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._tools.options import Options, check_options, optional, part
 from .._tools.public import public
-from ..errors import check_part
 from ..images import read_image
 from .dense_sift import DenseSIFT
 from .local import ExtractorMixin, Views, fingerprint_of
@@ -46,6 +46,10 @@ class Mirrored(ExtractorMixin, BaseEstimator):
     True
     """
 
+    _options: ClassVar[Options] = {
+        "features": optional(part("features")),
+    }
+
     def __init__(self, features: Any = None) -> None:
         self.features = features
 
@@ -68,4 +72,5 @@ class Mirrored(ExtractorMixin, BaseEstimator):
         return fingerprint_of(self._inner())
 
     def _inner(self) -> Any:
-        return DenseSIFT() if self.features is None else check_part("features", self.features)
+        check_options(self)
+        return DenseSIFT() if self.features is None else self.features

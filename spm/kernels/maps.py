@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.options import Options, check_options, choice, number, optional, whole
 from .._tools.public import public
-from ..errors import check_choice, check_number
 from .table import KERNELS
 
 WINDOWS = ("rectangular", "uniform")
@@ -109,6 +109,14 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (array([[0.78]]), array([[0.79]], dtype=float32))
     """
 
+    _options: ClassVar[Options] = {
+        "kernel": choice(HOMOGENEOUS),
+        "order": whole(least=0),
+        "gamma": number(above=0),
+        "window": choice(WINDOWS),
+        "period": optional(number(above=0)),
+    }
+
     def __init__(
         self,
         *,
@@ -132,12 +140,7 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         SpmError
             For an option that is not valid.
         """
-        check_choice("kernel", self.kernel, HOMOGENEOUS)
-        check_number("order", self.order, least=0, integer=True)
-        check_number("gamma", self.gamma, above=0)
-        check_choice("window", self.window, WINDOWS)
-        if self.period is not None:
-            check_number("period", self.period, above=0)
+        check_options(self)
         self._validate(X, reset=True)
         self.period_ = PERIODS[self.kernel, self.window](self.order) if self.period is None else float(self.period)
         self.coefficients_ = coefficients(self.kernel, order=self.order, window=self.window, period=self.period_)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.options import Options, anything, callable_or, check_options, choice, each, number, optional, workers
 from .._tools.public import public
-from ..errors import SpmError, check_choice, check_number
+from ..errors import SpmError
 from ..images import check_images, read_image
 from ..pyramid.several import fit_transform_pyramids, transform_pyramids
 from .table import KERNELS, evaluate_kernel
@@ -25,6 +26,12 @@ Self = TypeVar("Self", bound="KernelCombination")
 
 class KernelCombination(TransformerMixin, _BaseComposition):
     """What the sum and the product of kernels share; the options are those of `KernelSum`."""
+
+    _options: ClassVar[Options] = {
+        "vectorizers": anything,
+        "kernels": each(callable_or(choice(KERNELS)), '["intersection", "linear"]'),
+        "n_jobs": workers,
+    }
 
     def __init__(
         self, vectorizers: Sequence[tuple[str, Any]], *, kernels: Sequence[Any], n_jobs: int | None = None
@@ -178,13 +185,12 @@ class KernelCombination(TransformerMixin, _BaseComposition):
 
     def _check_options(self) -> None:
         self._validate_names([name for name, _ in self.vectorizers])
-        if not len(self.vectorizers) or len(self.kernels) != len(self.vectorizers):
-            raise SpmError(
-                f"there are {len(self.vectorizers)} vectorizers but {len(self.kernels)} kernels: give one for each"
-            )
-        for kernel in self.kernels:
-            if not callable(kernel):
-                check_choice("each of kernels", kernel, KERNELS)
+        n = len(self.vectorizers)
+        for name in ("kernels", "weights"):
+            given = getattr(self, name, None)
+            if isinstance(given, Sized) and not isinstance(given, str) and (len(given) != n or not n):
+                raise SpmError(f"there are {n} vectorizers but {len(given)} {name}: give one for each")
+        check_options(self)
 
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that this image would raise in `fit` or `transform`."""
@@ -238,6 +244,11 @@ class KernelSum(KernelCombination):
     ((6, 6), [2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
     """
 
+    _options: ClassVar[Options] = {
+        **KernelCombination._options,
+        "weights": optional(each(number(least=0), "(1.0, 0.5)")),
+    }
+
     def __init__(
         self,
         vectorizers: Sequence[tuple[str, Any]],
@@ -248,16 +259,6 @@ class KernelSum(KernelCombination):
     ) -> None:
         super().__init__(vectorizers, kernels=kernels, n_jobs=n_jobs)
         self.weights = weights
-
-    def _check_options(self) -> None:
-        super()._check_options()
-        if self.weights is None:
-            return
-        weights = [check_number("each of weights", weight, least=0) for weight in self.weights]
-        if len(weights) != len(self.vectorizers):
-            raise SpmError(
-                f"there are {len(self.vectorizers)} vectorizers but {len(weights)} weights: give one for each"
-            )
 
     def road_weights(self) -> list[float]:
         """Return what each vectorizer's kernel counts."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._tools.options import Options, anything, check_options, choice, each
 from .._tools.public import public
 from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number, check_part
@@ -19,6 +20,16 @@ from .pooling import Levels, pool_codes
 POOLS = ("sum", "mean", "max")
 
 Grids = tuple[tuple[int, int], ...]
+
+
+def _check_level(name: str, level: Any) -> Any:
+    """Check one level: n for n x n cells, or (rows, columns)."""
+    sides = [level] if np.ndim(level) == 0 else list(level)
+    if np.ndim(level) == 1 and len(sides) != 2:
+        raise SpmError(f"{name} must be a whole number or a pair (rows, columns), got {level!r}")
+    for side in sides:
+        check_number(f"each side of {name.removeprefix('each of ')}", side, least=1, integer=True)
+    return level
 
 
 @public()
@@ -50,6 +61,12 @@ class SpatialPyramid(BaseEstimator):
     array([1., 0., 1., 0., 0.], dtype=float32)
     """
 
+    _options: ClassVar[Options] = {
+        "levels": each(_check_level, "(1, 2, 4) or (1, (3, 1))"),
+        "pool": choice(POOLS),
+        "weights": anything,  # looked at beside the levels: see level_weights
+    }
+
     def __init__(
         self,
         *,
@@ -69,15 +86,8 @@ class SpatialPyramid(BaseEstimator):
         SpmError
             If `levels` is not a sequence of positive whole numbers or pairs of them.
         """
-        try:
-            pairs = [(level, level) if np.ndim(level) == 0 else tuple(level) for level in self.levels]  # type: ignore
-        except TypeError:
-            pairs = []
-        if not pairs or any(len(pair) != 2 for pair in pairs):
-            raise SpmError(f"levels must be a sequence such as (1, 2, 4) or (1, (3, 1)), got {self.levels!r}")
-        for side in (side for pair in pairs for side in pair):
-            check_number("each side of levels", side, least=1, integer=True)
-        return np.array(pairs, dtype=np.int64)
+        self._options["levels"]("levels", self.levels)
+        return np.array([(n, n) if np.ndim(n) == 0 else tuple(n) for n in self.levels], dtype=np.int64)  # type: ignore
 
     def level_weights(self) -> np.ndarray:
         """Return the weight of every level: shape (L,), float64.
@@ -164,8 +174,8 @@ def check_pyramid(pyramid: Any) -> SpatialPyramid:
     SpmError
     """
     check_part("pyramid", pyramid)
+    check_options(pyramid)
     pyramid.level_weights()
-    check_choice("pool", pyramid.pool, POOLS)
     return pyramid
 
 
@@ -240,8 +250,8 @@ def plan_of(pyramids: Sequence[SpatialPyramid]) -> Plan:
 
 
 def _key(pyramid: SpatialPyramid) -> tuple[str, Grids, tuple[float, ...]]:
-    how, grids = check_choice("pool", pyramid.pool, POOLS), tuple(map(tuple, pyramid.grids().tolist()))
-    return how, grids, tuple(pyramid.level_weights().tolist())
+    check_options(pyramid)
+    return pyramid.pool, tuple(map(tuple, pyramid.grids().tolist())), tuple(pyramid.level_weights().tolist())
 
 
 @lru_cache(maxsize=64)
