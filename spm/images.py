@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
+from ._tools.image_files import identify, open_regular, pillow_set_as_usual, why_unreadable
 from ._tools.opencv import cv2
 from .errors import ImageError, SpmError, check_choice
 
@@ -21,7 +20,6 @@ ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
 
 _CHANNELS: dict[str, tuple[tuple[int, ...], ...]] = {"rgb": ((3,),), "grey": ((),), "stored": ((), (3,))}
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa")
-_NEVER_READ_BEYOND_THEIR_END = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 _ROUNDING = 1e-6  # how far beyond 0..1 a float may lie by rounding alone
 
 
@@ -31,7 +29,7 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
     Parameters
     ----------
     image : str, path, ndarray or PIL.Image.Image
-        A file of any kind that Pillow reads (the first frame where it has several), turned upright by its EXIF tag;
+        A regular file of any kind that Pillow reads, the first frame where it has several, upright as its EXIF tag says;
         or pixels of shape (height, width), (height, width, 1), (height, width, 3) in RGB order or (height, width, 4)
         in RGBA order: uint8, uint16 in 0..65535, float in 0..1, or bool.
     mode : {"rgb", "grey", "stored"}, default="rgb"
@@ -46,13 +44,15 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
     Raises
     ------
     ImageError
-        When the file is missing, not an image, damaged, incomplete or larger than `MAX_PIXELS`, or when the pixels are
-        of another type, shape or range.
+        When the file is missing, no regular file, not an image, damaged, incomplete or larger than `MAX_PIXELS`, with
+        the decoder's own words; or when the pixels are of another type, shape or range.
 
     Notes
     -----
     Transparent pixels lie over white. 16-bit grey is scaled to 8 bits by rounding v / 257; of 16-bit colour files
     Pillow keeps the high byte. What lies in the middle of a JPEG has no check sum: bytes changed there can go unseen.
+    Pillow's settings for the whole process, such as ``ImageFile.LOAD_TRUNCATED_IMAGES``, make no difference: while an
+    image is read they are as Pillow has them by itself, and afterwards as others had set them.
 
     Examples
     --------
@@ -64,10 +64,11 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
     check_choice("mode", mode, _CHANNELS)
     if isinstance(image, np.ndarray):
         return _from_array(np.asarray(image), mode)
-    if isinstance(image, str | os.PathLike):
-        return _from_file(os.fsdecode(image), mode)
-    if isinstance(image, Image.Image):
-        return _from_pillow(image, mode, name_of(image))
+    if isinstance(image, str | os.PathLike | Image.Image):
+        with pillow_set_as_usual(MAX_PIXELS):
+            if isinstance(image, Image.Image):
+                return _from_pillow(image, mode, name_of(image))
+            return _from_file(os.fsdecode(image), mode)
     raise ImageError(
         name_of(image),
         "an image must be a file name, a numpy array or a PIL.Image.Image: convert it, for instance by np.asarray",
@@ -133,11 +134,12 @@ def content_of(image: ImageLike) -> bytes:
         When a file cannot be read.
     """
     if isinstance(image, str | os.PathLike):
+        path = os.fsdecode(image)
         try:
-            with open(image, "rb") as file:
+            with open_regular(path) as file:
                 return file.read()
         except OSError as error:
-            raise ImageError(name_of(image), _why_unreadable(os.fsdecode(image), error)) from error
+            raise ImageError(path, why_unreadable(error)) from error
     pixels = read_image(image) if isinstance(image, Image.Image) else np.asarray(image)
     return f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()
 
@@ -146,64 +148,14 @@ def content_of(image: ImageLike) -> bytes:
 
 
 def _from_file(path: str, mode: str) -> np.ndarray:
-    try:
-        with _WatchedFile(path) as file:
-            image = _identify(file)
-            file.ran_out = False
-            pixels = _from_pillow(image, mode, path)
-            incomplete = file.ran_out and image.format in _NEVER_READ_BEYOND_THEIR_END
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(path, _why_unreadable(path, error)) from error
-    if incomplete and ImageFile.LOAD_TRUNCATED_IMAGES:  # set by others: Pillow fills up half a file and says nothing
-        raise ImageError(path, "the file is incomplete: get it again")
-    return pixels
-
-
-class _WatchedFile(io.FileIO):
-    """A file that remembers whether its reader asked for more than there is."""
-
-    ran_out = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(-1 if size is None else size) or b""
-        self.ran_out = self.ran_out or (not data and size != 0)
-        return data
-
-
-def _identify(file: IO[bytes]) -> Image.Image:
-    """Read the header: ``Image.open`` without Pillow's pixel limit, which warns and is one for the whole process."""
-    prefix = file.read(16)
-    for load_plugins in (Image.preinit, Image.init):  # the common formats, then all
-        load_plugins()
-        for opener, accepts in list(Image.OPEN.values()):
-            try:
-                accepted = accepts is None or accepts(prefix)
-                if accepted and not isinstance(accepted, str):  # a text says why this format is not supported
-                    file.seek(0)
-                    return opener(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # it is of another format
-                continue
-    raise UnidentifiedImageError
-
-
-def _why_unreadable(path: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, UnidentifiedImageError) and os.path.getsize(path) == 0:
-        return "the file is empty: get it again"
-    if isinstance(error, UnidentifiedImageError):
-        return "this is no image that Pillow can read, or its header is damaged: get it again or convert it to PNG"
-    if isinstance(error, OSError) and os.path.isdir(path):
-        return "this is a folder: give the name of one image file"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the file cannot be read ({error.strerror})"
-    return _undecodable(error)
-
-
-def _undecodable(error: Exception) -> str:
-    return f"the image cannot be decoded ({error}): it is damaged or incomplete, get it again"
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise ImageError(path, "the file is empty: get it again")
+        try:
+            image = identify(file)
+        except Exception as error:
+            raise ImageError(path, why_unreadable(error)) from error
+        return _from_pillow(image, mode, path)
 
 
 # Pillow images
@@ -219,7 +171,7 @@ def _from_pillow(image: Image.Image, mode: str, source: str) -> np.ndarray:
         image = _upright(image)
         pixels = _deep_pixels(image, white_is_zero) if image.mode[0] in "IF" else _pixels(image, mode)
     except Exception as error:
-        raise ImageError(source, _undecodable(error)) from error
+        raise ImageError(source, why_unreadable(error)) from error
     return _from_array(pixels, mode, source)
 
 

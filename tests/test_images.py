@@ -15,11 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, features
 
 import spm.images
+from spm._tools import image_files
+from spm._tools.image_files import image_suffixes
 from spm.errors import ImageError, SpmError
-from spm.images import MAX_PIXELS, name_of, read_image
+from spm.images import MAX_PIXELS, content_of, name_of, read_image
 
 pytestmark = pytest.mark.filterwarnings("error")  # good files raise no warning, of Pillow's or of ours
 
@@ -391,12 +393,16 @@ def test_files_that_may_not_be_read(tmp_path):
     assert "ermission" in error_of(tmp_path / "a.png").reason
 
 
-def test_permission_errors_name_the_file(monkeypatch):
-    def refuse(path: str) -> None:
+def test_permission_errors_name_the_file(tmp_path, monkeypatch):
+    def refuse(path: str, mode: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(spm.images, "_WatchedFile", refuse)
-    assert str(error_of("secret.png")) == "secret.png: the file cannot be read (Permission denied)"
+    path = tmp_path / "secret.png"
+    path.write_bytes(encode(smooth(), "PNG"))
+    monkeypatch.setattr(image_files, "open", refuse, raising=False)
+    assert str(error_of(path)) == f"{path}: the file cannot be read (Permission denied)"
+    with pytest.raises(ImageError, match="Permission denied"):
+        content_of(path)
 
 
 @pytest.mark.parametrize("size", [(10_001, 10_000), (40_000, 40_000)])  # Pillow itself would warn; would refuse
@@ -430,6 +436,244 @@ def test_a_jpeg_with_a_marker_gone_wrong(tmp_path):
     data[len(data) // 2 : len(data) // 2 + 2] = b"\xff\xc0"  # a new frame inside the old one
     (tmp_path / "a.jpg").write_bytes(data)
     assert str(tmp_path / "a.jpg") in str(error_of(tmp_path / "a.jpg"))
+
+
+def test_the_decoders_words_are_told(tmp_path):
+    def reason(content: bytes) -> str:
+        (tmp_path / "a").write_bytes(content)
+        return error_of(tmp_path / "a").reason
+
+    assert "PNG: " in reason(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"short"))
+    assert "incomplete" in reason(encode(smooth(), "JPEG")[:-20]) and "truncated" in reason(
+        encode(smooth(), "JPEG")[:-20]
+    )
+    damaged = bytearray(encode(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8), "PNG"))
+    damaged[len(damaged) // 2] ^= 0xFF
+    assert "broken data stream" in reason(bytes(damaged)) and "damaged" not in reason(bytes(damaged))
+    assert "a film (MPEG)" in reason(b"\0\0\1\xb3" + bytes(40))
+    assert "another program would have to draw it" not in reason(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    assert "a page for printers" in reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+
+
+def test_a_format_that_this_pillow_lacks_is_told(tmp_path, monkeypatch):
+    def unsupported(prefix: bytes) -> str | bool:
+        return "AVIF support not installed" if prefix[4:12] == b"ftypavif" else False
+
+    Image.init()
+    monkeypatch.setitem(Image.OPEN, "AVIF", (lambda file, name: pytest.fail("opened"), unsupported))
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0 ftypavif" + bytes(40))
+    assert "AVIF support not installed" in error_of(tmp_path / "a.avif").reason
+
+
+def test_an_error_of_a_decoder_that_says_nothing_is_named(tmp_path, monkeypatch):
+    def fail(file: object, name: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setitem(Image.OPEN, "BMP", (fail, lambda prefix: prefix[:2] == b"BM"))
+    (tmp_path / "a.bmp").write_bytes(encode(smooth(), "BMP"))
+    assert "BMP: MemoryError" in error_of(tmp_path / "a.bmp").reason
+
+
+SPECIAL = """
+import os, socket, sys
+from spm.errors import ImageError
+from spm.images import content_of, read_image
+os.mkfifo("pipe.jpg")
+socket.socket(socket.AF_UNIX).bind("socket.jpg")
+os.symlink("pipe.jpg", "link.jpg")
+os.symlink("/dev/zero", "device.jpg")
+for name in ("pipe.jpg", "link.jpg", "socket.jpg", "device.jpg", "/dev/null", "/dev/stdin"):
+    for read in (read_image, content_of):
+        try:
+            read(name)
+        except ImageError as error:
+            print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
+    options = {"cwd": tmp_path, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SPECIAL], **options) as process:
+        try:
+            process.wait(timeout=60)  # its input stays open: who reads it waits
+        finally:
+            process.kill()
+        lines = process.stdout.read().splitlines()
+    kinds = {"pipe.jpg": "a pipe", "link.jpg": "a pipe", "socket.jpg": "a socket", "device.jpg": "a device"}
+    kinds |= {"/dev/null": "a device", "/dev/stdin": "a pipe"}
+    assert lines == [
+        f"{name}: this is {kind}, no regular file: copy what it gives into one"
+        for name, kind in kinds.items()
+        for _ in range(2)
+    ]
+
+
+# What a PNG carries beside its pixels
+
+
+def with_chunks(data: bytes, *chunks: bytes, behind: bool = False) -> bytes:
+    """Put chunks into a PNG, before its pixels or behind them."""
+    place = len(data) - 12 if behind else 33
+    return data[:place] + b"".join(chunks) + data[place:]
+
+
+def spoiled(part: bytes) -> bytes:
+    return part[:-1] + bytes([part[-1] ^ 1])
+
+
+LONG = bytes(80 * 2**20)  # more than Pillow takes, of each alone and of all together
+BULK = {
+    "text": chunk(b"tEXt", b"Comment\0" + LONG.replace(b"\0", b"x")),
+    "compressed text": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(LONG, 1)),
+    "international text": chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(LONG, 1)),
+    "several texts": chunk(b"tEXt", b"Comment\0" + b"x" * 2**20) * 70,
+    "profile": chunk(b"iCCP", b"screen\0\0" + zlib.compress(LONG, 1)),
+    "text with a wrong check sum": spoiled(chunk(b"tEXt", b"Comment\0words")),
+    "profile that is none": chunk(b"iCCP", b"screen\0\7not compressed"),
+    "text without a keyword": chunk(b"zTXt", b"\0\0\0"),
+}
+
+
+@pytest.mark.parametrize("name", BULK)
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_png_is_read_whatever_texts_and_profiles_it_has(tmp_path, name, behind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(smooth(), "PNG", exif=exif)
+    (tmp_path / "a.png").write_bytes(with_chunks(data, BULK[name], behind=behind))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(smooth(), -1))
+
+
+@pytest.mark.parametrize("limit", [10, 2**30])
+def test_orientation_is_read_from_texts_of_any_kind(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_CHUNK", limit)
+    monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_MEMORY", limit)
+    xmp = b'<x tiff:Orientation="6"/>' + b" " * 2**21
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    profile = f"\nexif\n{len(raw):8}\n{raw.hex()}\n".encode()
+    for text in (
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)),
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)),
+    ):
+        (tmp_path / "a.png").write_bytes(with_chunks(encode(smooth(), "PNG"), BULK["profile"], text))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(smooth(), -1))
+
+
+@pytest.mark.parametrize("percent", [1, 10, 40, 60, 99])
+def test_a_png_that_ends_in_its_texts_is_incomplete(tmp_path, percent):
+    data = with_chunks(encode(smooth(), "PNG"), chunk(b"tEXt", b"Comment\0" + b"x" * 5000))
+    (tmp_path / "a.png").write_bytes(data[: len(data) * percent // 100])
+    error_of(tmp_path / "a.png")
+
+
+# What others have set in Pillow
+
+SETTINGS = [
+    (ImageFile, "LOAD_TRUNCATED_IMAGES", True),
+    (Image, "MAX_IMAGE_PIXELS", 100),
+    (Image, "MAX_IMAGE_PIXELS", None),
+    (PngImagePlugin, "MAX_TEXT_CHUNK", 1),
+    (PngImagePlugin, "MAX_TEXT_MEMORY", 1),
+    (GifImagePlugin, "LOADING_STRATEGY", GifImagePlugin.LoadingStrategy.RGB_ALWAYS),
+    (TiffImagePlugin, "READ_LIBTIFF", True),
+]
+
+
+def files_of_every_kind() -> dict[str, bytes]:
+    grey, colour = smooth()[:, :, 0], np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
+    xmp = PngImagePlugin.PngInfo()
+    xmp.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=True)
+    kinds = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "ICO", "TGA", "JPEG2000", "QOI", "PCX", "SGI")
+    files = {kind: encode(colour, kind) for kind in kinds if kind in Image.SAVE}
+    files |= {"grey GIF": encode(grey, "GIF"), "upright PNG": encode(colour, "PNG", pnginfo=xmp)}
+    files |= {"LZW": encode(colour, "TIFF", compression="tiff_lzw"), "16-bit": encode(DEEP, "PNG")}
+    damaged = {}
+    for name, data in files.items():
+        changed = bytearray(data)
+        changed[len(data) // 2] ^= 0xFF
+        damaged |= {f"half {name}": data[: len(data) // 2], f"changed {name}": bytes(changed)}
+    return files | damaged
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow may warn of a bad file before it raises
+@pytest.mark.parametrize(("module", "name", "value"), SETTINGS)
+def test_what_others_have_set_in_pillow_makes_no_difference(tmp_path, module, name, value, monkeypatch):
+    def outcome(path: Path) -> object:
+        try:
+            return read_image(path, "stored").tolist()
+        except ImageError as error:
+            return str(error)
+
+    Image.init()
+    for file, data in files_of_every_kind().items():
+        (tmp_path / file).write_bytes(data)
+    usual = {path.name: outcome(path) for path in sorted(tmp_path.iterdir())}
+    monkeypatch.setattr(module, name, value)
+    changed = {path.name: outcome(path) for path in sorted(tmp_path.iterdir())}
+    assert [file for file in usual if usual[file] != changed[file]] == []
+    assert getattr(module, name) is value
+    assert {type(usual[f"half {kind}"]) for kind in ("JPEG", "PNG", "BMP", "GIF")} == {str}
+
+
+def test_settings_come_back_at_the_last_reader_and_not_over_what_was_set_meanwhile(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
+    with image_files.pillow_set_as_usual(1000):
+        with image_files.pillow_set_as_usual(1000):
+            assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (False, 1000)
+        assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (False, 1000)
+        Image.MAX_IMAGE_PIXELS = 9
+    assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (True, 9)
+
+
+def test_an_image_inside_an_icon_has_the_same_limit(tmp_path):
+    data = encode(np.zeros((64, 64, 3), np.uint8), "ICO", sizes=[(64, 64)])
+    (tmp_path / "a.ico").write_bytes(data)
+    assert read_image(tmp_path / "a.ico").shape == (64, 64, 3)
+    start, header = data.index(b"\x89PNG"), png_header(30_000, 30_000)
+    (tmp_path / "a.ico").write_bytes(data[:start] + header + data[start + len(header) :])
+    assert "900000000 pixels" in error_of(tmp_path / "a.ico").reason
+
+
+# The one list of formats
+
+
+def test_every_file_that_can_be_read_has_an_extension_of_the_list(tmp_path):
+    Image.init()
+    read = set()
+    for suffix, kind in Image.EXTENSION.items():
+        for mode in ("RGB", "L", "1", "P", "F") if kind in Image.SAVE else ():
+            path = tmp_path / f"{mode}{suffix}"
+            try:
+                Image.new(mode, (32, 32)).save(path, kind)
+                read_image(path)
+            except Exception:
+                continue
+            read.add(suffix)
+    assert read - image_suffixes() == set()
+    wanted = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+    wanted |= {".jp2"} if features.check("jpg_2000") else set()
+    wanted |= {".avif"} if features.check("avif") else set()
+    assert wanted | {".mpo"} <= read | {".mpo"} <= image_suffixes()
+    assert not {".eps", ".ps", ".pdf", ".mpg", ".h5", ".wmf", ".txt", ""} & image_suffixes()
+
+
+def test_what_a_plugin_adds_to_pillow_is_read_and_listed(tmp_path, monkeypatch):
+    class Twin(ImageFile.ImageFile):
+        format = "TWIN"
+
+        def _open(self) -> None:
+            self._size, self._mode = (2, 1), "L"
+            self.tile = [("raw", (0, 0, 2, 1), 4, ("L", 0, 1))]
+
+    monkeypatch.setitem(Image.OPEN, "TWIN", (Twin, lambda prefix: prefix.startswith(b"twin")))
+    monkeypatch.setitem(Image.EXTENSION, ".twin", "TWIN")
+    (tmp_path / "a.twin").write_bytes(b"twin\1\2")
+    assert read_image(tmp_path / "a.twin", "grey").tolist() == [[1, 2]] and ".twin" in image_suffixes()
 
 
 # Arrays

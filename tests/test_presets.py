@@ -1,5 +1,7 @@
 """Presets: the paper's values, scikit-learn Pipelines, and options that every preset takes."""
 
+from inspect import Parameter, getdoc, signature
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -118,3 +120,100 @@ def test_make_finds_presets_by_name():
         presets.make("lazebnik")
     with pytest.raises(TypeError, match="n_wrods"):
         presets.make("lazebnik2006", n_wrods=9)
+
+
+# One way to write them
+
+
+def test_presets_show_their_options_and_take_no_others():
+    shared = {"probability": False, "memory": None, "n_jobs": None, "verbose": False, "random_state": None}
+    for name, preset in presets.PRESETS.items():
+        parameters = signature(preset).parameters
+        assert set(preset.__code__.co_varnames) >= set(parameters)  # they are the function's own
+        assert Parameter.VAR_KEYWORD not in {parameter.kind for parameter in parameters.values()}
+        assert {key: parameters[key].default for key in shared} == shared
+        assert (preset.__module__, preset.__name__, getattr(presets, name)) == ("spm.presets", name, preset)
+        for option in parameters:
+            assert option in getdoc(preset), f"{name} does not say what {option} is"
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_the_shared_options_of_every_preset_reach_its_parts(name):
+    model = presets.make(name, probability=True, memory="m", n_jobs=2, verbose=True, random_state=5, levels=(1, 3))
+    vectorizers = [vec for _, vec in getattr(model[0], "vectorizers", [("", model[0])])]
+    for vec in vectorizers:
+        assert (vec.memory, vec.n_jobs, vec.verbose, vec.random_state) == ("m", 2, True, 5)
+        assert vec.pyramid.levels == (1, 3)
+    assert (model[1].probability, model[1].n_jobs, model[1].random_state, model[0].n_jobs) == (True, 2, 5, 2)
+
+
+@pytest.mark.parametrize("name", ["spp2014", "hybrid"])
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"model": "net.onnx"}, 224),
+        ({"model": "net.onnx", "size": "auto"}, 224),
+        ({"model": "net.onnx", "size": None}, None),  # the image as it is
+        ({"model": "net.onnx", "size": 320}, 320),
+        ({"model": "net.onnx", "size": (None, 64)}, (None, 64)),
+        ({}, None),
+        ({"size": None}, None),
+        ({"size": 64}, 64),
+    ],
+)
+def test_a_size_of_none_is_the_image_as_it_is(name, options, size):
+    vec = presets.make(name, **options)[0]
+    features = vec.features if name == "spp2014" else dict(vec.vectorizers)["maps"].features
+    assert features.size == size
+
+
+ROOT_SIFT = "DenseSIFT(patch_size=(16,24,32,44),root=True,step=4)"
+FISHER = "PyramidVectorizer(encoder=FisherVector(n_words=256),features={},norm=('power','l2'),pyramid={},reduce={})"
+FISHER = FISHER.format("{}", "SpatialPyramid(levels=(1,2,(3,1)),weights=None)", "PCA(n_components=64)")
+WORDS = "PyramidVectorizer(encoder=BagOfWords(),features=DenseSIFT(),pyramid=SpatialPyramid())"
+MAX = "SpatialPyramid(pool='max',weights=None)"
+MAPS = "PyramidVectorizer(features=FeatureMap(model='net.onnx'),norm='l2',pyramid={})".format(
+    "SpatialPyramid(levels=(1,2,3,6),pool='max',weights=None)"
+)
+VALUES = {  # all that differs from the parts' own defaults: figures that were published stand on it
+    "lazebnik2006": (WORDS, ""),
+    "phow2008": (
+        "PyramidVectorizer(encoder=BagOfWords(n_words=600),features=DenseSIFT(contrast_threshold=0.005,dtype='uint8',"
+        "patch_size=(16,24,32,40),smoothing=0.16666666666666666,step=3,window='flat'),"
+        "pyramid=SpatialPyramid(levels=(2,4),weights=None))",
+        "chi2",
+    ),
+    "scspm2009": (
+        f"PyramidVectorizer(encoder=SparseCoding(),features=DenseSIFT(),norm='l2',pyramid={MAX})",
+        "linear",
+    ),
+    "llc2010": (
+        f"PyramidVectorizer(encoder=LLC(),features=DenseSIFT(patch_size=(16,24,32),step=6),norm='l2',pyramid={MAX})",
+        "linear",
+    ),
+    "vlad2010": (FISHER.replace("FisherVector(n_words=256)", "VLAD()").format(ROOT_SIFT), "linear"),
+    "fisher2010": (FISHER.format(ROOT_SIFT), "linear"),
+    "best_handcrafted": (
+        "KernelSum(kernels=['linear','intersection','intersection'],vectorizers=["
+        f"('fisher',{FISHER.format(f'Mirrored(features={ROOT_SIFT})')}),"
+        "('words',PyramidVectorizer(encoder=BagOfWords(n_words=1000),features=Mirrored(features=DenseSIFT(step=4)),"
+        "pyramid=SpatialPyramid())),"
+        "('census',PyramidVectorizer(encoder=FixedVocabulary(),features=Mirrored(features=CensusTransform()),"
+        "pyramid=SpatialPyramid()))],weights=[1.0,0.25,0.25])",
+        "precomputed",
+    ),
+    "spp2014": (MAPS, "linear"),
+    "hybrid": (
+        "KernelSum(kernels=['intersection','linear'],"
+        f"vectorizers=[('words',{WORDS}),('maps',{MAPS})],weights=[1.0,1.0])",
+        "precomputed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_the_values_of_every_preset_are_these(name):
+    vectorizer, kernel = VALUES[name]
+    model = presets.make(name, **({"model": "net.onnx"} if name in ("spp2014", "hybrid") else {}))
+    assert "".join(model[0].__repr__(N_CHAR_MAX=10**6).split()) == vectorizer
+    assert repr(model[1]) == f"KernelSVC(C=10.0{f', kernel={kernel!r}' if kernel else ''})"

@@ -1,16 +1,14 @@
-"""The decade after 2006: names of papers in, scikit-learn Pipelines of their handcrafted encodings out."""
+"""The words of handcrafted features: names of papers in, scikit-learn Pipelines with the papers' values out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
-from inspect import Parameter, signature
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from ..classifiers.svm import KernelSVC
+from .._tools.public import public
 from ..encoders.bag_of_words import BagOfWords
 from ..encoders.fisher import FisherVector
 from ..encoders.fixed import FixedVocabulary
@@ -23,49 +21,77 @@ from ..features.mirrored import Mirrored
 from ..kernels.sums import KernelSum
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
+from ._shared import Levels, Shared
 
-Levels = Sequence[int | tuple[int, int]]
-
-SHARED: dict[str, Any] = {
-    "probability": False,
-    "memory": None,
-    "n_jobs": None,
-    "verbose": False,
-    "random_state": None,
-}
-"""Options of every preset: as `lazebnik2006` and `PyramidVectorizer` have them."""
+ROOT_SIFT: dict[str, Any] = {"patch_size": (16, 24, 32, 44), "step": 4, "root": True}
 
 
-def _with_shared_options(preset: Callable[..., Pipeline]) -> Callable[..., Pipeline]:
-    """Write the options that all presets share out in a preset's signature."""
-    own = [p for p in signature(preset).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
-    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in SHARED.items()]
-    whole = signature(preset).replace(parameters=[*own, *shared])
+@public("spm.presets")
+def lazebnik2006(
+    *,
+    n_words: int = 200,
+    levels: Levels = (1, 2, 4),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return spatial pyramid matching as in Lazebnik, Schmid and Ponce 2006.
 
-    @wraps(preset)
-    def checked(**options: Any) -> Pipeline:
-        whole.bind(**options)  # refuses unknown names
-        return preset(**options)
+    From the paper (sections 3 to 5): grey images; SIFT of 16 x 16 patches every 8 pixels; a vocabulary of 200 words by
+    k-means on a random subset of patches; histograms over 1x1, 2x2 and 4x4 cells, divided by the image's number of
+    features, with level weights 1/4, 1/4, 1/2; the intersection kernel; one SVM a class against the rest. What the
+    paper leaves open was chosen by splits inside training sets of 15-Scene (benchmarks/lazebnik2006_choices.py):
+    SIFT's own Gaussian window and normalisation, no smoothing, 50,000 descriptors and one start of k-means, C = 10.
 
-    checked.__signature__ = whole  # type: ignore[attr-defined]
-    return checked
+    Parameters
+    ----------
+    n_words : int, default=200
+        The paper's "strong features" have 200 or 400.
+    levels : sequence, default=(1, 2, 4)
+        ``(1,)`` is the bag of words; ``(4,)`` the finest level alone.
+    C : float, default=10.0
+        What a training error costs.
+    probability : bool, default=False
+        Whether the model learns `predict_proba`.
+    memory, n_jobs, verbose, random_state
+        As `PyramidVectorizer` takes them.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``vectorizer`` and ``classifier``.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.lazebnik2006(n_words=400).named_steps["vectorizer"].encoder
+    BagOfWords(n_words=400)
+    """
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    vectorizer = shared.vectorizer(
+        features=DenseSIFT(patch_size=16, step=8),
+        encoder=BagOfWords(n_words=n_words),
+        pyramid=SpatialPyramid(levels=levels, pool="sum", weights="lazebnik"),
+        norm="l1",
+    )
+    return shared.pipeline(vectorizer, kernel="intersection", C=C)
 
 
-def _vectorizer(shared: dict[str, Any], **parts: Any) -> PyramidVectorizer:
-    return PyramidVectorizer(**parts, **{name: value for name, value in shared.items() if name != "probability"})
-
-
-def _classifier(shared: dict[str, Any], **options: Any) -> KernelSVC:
-    used = {name: shared[name] for name in ("probability", "n_jobs", "random_state") if name in shared}
-    return KernelSVC(**options, **used)
-
-
-def _pipeline(vectorizer: Any, classifier: KernelSVC) -> Pipeline:
-    return Pipeline([("vectorizer", vectorizer), ("classifier", classifier)])
-
-
-@_with_shared_options
-def phow2008(*, n_words: int = 600, levels: Levels = (2, 4), C: float = 10.0, **shared: Any) -> Pipeline:
+@public("spm.presets")
+def phow2008(
+    *,
+    n_words: int = 600,
+    levels: Levels = (2, 4),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
     """Return VLFeat's phow_caltech101: multi-scale dense SIFT, 600 words, 2x2 and 4x4 cells, the chi-squared kernel.
 
     From VLFeat's application of that name, after Bosch, Zisserman and Munoz 2007: cells of 4, 6, 8 and 10 pixels every
@@ -92,17 +118,31 @@ def phow2008(*, n_words: int = 600, levels: Levels = (2, 4), C: float = 10.0, **
     >>> spm.presets.phow2008()[0].features.patch_size
     (16, 24, 32, 40)
     """
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
     features = DenseSIFT(
         patch_size=(16, 24, 32, 40), step=3, smoothing=1 / 6, window="flat", contrast_threshold=0.005, dtype="uint8"
     )
-    pyramid = SpatialPyramid(levels=levels, pool="sum", weights=None)
-    vectorizer = _vectorizer(shared, features=features, encoder=BagOfWords(n_words=n_words), pyramid=pyramid, norm="l1")
-    return _pipeline(vectorizer, _classifier(shared, kernel="chi2", C=C))
+    vectorizer = shared.vectorizer(
+        features=features,
+        encoder=BagOfWords(n_words=n_words),
+        pyramid=SpatialPyramid(levels=levels, pool="sum", weights=None),
+        norm="l1",
+    )
+    return shared.pipeline(vectorizer, kernel="chi2", C=C)
 
 
-@_with_shared_options
+@public("spm.presets")
 def scspm2009(
-    *, n_words: int = 1024, alpha: float = 0.15, levels: Levels = (1, 2, 4), C: float = 10.0, **shared: Any
+    *,
+    n_words: int = 1024,
+    alpha: float = 0.15,
+    levels: Levels = (1, 2, 4),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
 ) -> Pipeline:
     """Return ScSPM, sparse codes over a pyramid, as in Yang, Yu, Gong and Huang 2009: a linear SVM is enough.
 
@@ -132,14 +172,28 @@ def scspm2009(
     >>> spm.presets.scspm2009()[0].encoder
     SparseCoding()
     """
-    pyramid = SpatialPyramid(levels=levels, pool="max", weights=None)
-    features, encoder = DenseSIFT(patch_size=16, step=8), SparseCoding(n_words=n_words, alpha=alpha)
-    vectorizer = _vectorizer(shared, features=features, encoder=encoder, pyramid=pyramid, norm="l2")
-    return _pipeline(vectorizer, _classifier(shared, kernel="linear", C=C))
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    vectorizer = shared.vectorizer(
+        features=DenseSIFT(patch_size=16, step=8),
+        encoder=SparseCoding(n_words=n_words, alpha=alpha),
+        pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
+        norm="l2",
+    )
+    return shared.pipeline(vectorizer, kernel="linear", C=C)
 
 
-@_with_shared_options
-def llc2010(*, n_words: int = 1024, levels: Levels = (1, 2, 4), C: float = 10.0, **shared: Any) -> Pipeline:
+@public("spm.presets")
+def llc2010(
+    *,
+    n_words: int = 1024,
+    levels: Levels = (1, 2, 4),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
     """Return locality-constrained linear coding as in Wang et al. 2010: max-pooled codes and a linear SVM.
 
     From the paper (section 5): the 5 nearest words, 1x1, 2x2 and 4x4 cells, max pooling, l2 norm. It has HOG patches of
@@ -165,17 +219,28 @@ def llc2010(*, n_words: int = 1024, levels: Levels = (1, 2, 4), C: float = 10.0,
     >>> spm.presets.llc2010()[0].encoder
     LLC()
     """
-    pyramid = SpatialPyramid(levels=levels, pool="max", weights=None)
-    features = DenseSIFT(patch_size=(16, 24, 32), step=6)
-    vectorizer = _vectorizer(shared, features=features, encoder=LLC(n_words=n_words), pyramid=pyramid, norm="l2")
-    return _pipeline(vectorizer, _classifier(shared, kernel="linear", C=C))
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    vectorizer = shared.vectorizer(
+        features=DenseSIFT(patch_size=(16, 24, 32), step=6),
+        encoder=LLC(n_words=n_words),
+        pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
+        norm="l2",
+    )
+    return shared.pipeline(vectorizer, kernel="linear", C=C)
 
 
-ROOT_SIFT: dict[str, Any] = {"patch_size": (16, 24, 32, 44), "step": 4, "root": True}
-
-
-@_with_shared_options
-def vlad2010(*, n_words: int = 64, levels: Levels = (1, 2, (3, 1)), C: float = 10.0, **shared: Any) -> Pipeline:
+@public("spm.presets")
+def vlad2010(
+    *,
+    n_words: int = 64,
+    levels: Levels = (1, 2, (3, 1)),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
     """Return VLAD as in Jegou et al. 2010, normalised as in Arandjelovic and Zisserman 2013, over a pyramid.
 
     From the papers: 64 words, each word's differences brought to length 1, l2 norm; RootSIFT and PCA. The dense
@@ -201,16 +266,22 @@ def vlad2010(*, n_words: int = 64, levels: Levels = (1, 2, (3, 1)), C: float = 1
     >>> spm.presets.vlad2010()[0].encoder
     VLAD()
     """
-    pyramid = SpatialPyramid(levels=levels, pool="sum", weights=None)
-    features, encoder = DenseSIFT(**ROOT_SIFT), VLAD(n_words=n_words)
-    vectorizer = _vectorizer(
-        shared, features=features, reduce=PCA(64), encoder=encoder, pyramid=pyramid, norm=("power", "l2")
-    )
-    return _pipeline(vectorizer, _classifier(shared, kernel="linear", C=C))
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    return shared.pipeline(_gradients_of_words(VLAD(n_words=n_words), levels, shared), kernel="linear", C=C)
 
 
-@_with_shared_options
-def fisher2010(*, n_words: int = 256, levels: Levels = (1, 2, (3, 1)), C: float = 10.0, **shared: Any) -> Pipeline:
+@public("spm.presets")
+def fisher2010(
+    *,
+    n_words: int = 256,
+    levels: Levels = (1, 2, (3, 1)),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
     """Return the improved Fisher vector of Perronnin, Sanchez and Mensink 2010 over a pyramid.
 
     From the paper (sections 3 and 4): descriptors reduced to 64 by PCA, 256 Gaussians, gradients of means and
@@ -237,25 +308,33 @@ def fisher2010(*, n_words: int = 256, levels: Levels = (1, 2, (3, 1)), C: float 
     >>> spm.presets.fisher2010()[0].encoder
     FisherVector(n_words=256)
     """
-    return _pipeline(_fisher(n_words, levels, shared), _classifier(shared, kernel="linear", C=C))
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    return shared.pipeline(_gradients_of_words(FisherVector(n_words=n_words), levels, shared), kernel="linear", C=C)
 
 
-def _fisher(n_words: int, levels: Levels, shared: dict[str, Any]) -> PyramidVectorizer:
-    pyramid = SpatialPyramid(levels=levels, pool="sum", weights=None)
-    features, encoder = DenseSIFT(**ROOT_SIFT), FisherVector(n_words=n_words)
-    return _vectorizer(
-        shared, features=features, reduce=PCA(64), encoder=encoder, pyramid=pyramid, norm=("power", "l2")
+def _gradients_of_words(encoder: VLAD | FisherVector, levels: Levels, shared: Shared) -> PyramidVectorizer:
+    """Return what both encoders of differences to words have around them."""
+    return shared.vectorizer(
+        features=DenseSIFT(**ROOT_SIFT),
+        reduce=PCA(64),
+        encoder=encoder,
+        pyramid=SpatialPyramid(levels=levels, pool="sum", weights=None),
+        norm=("power", "l2"),
     )
 
 
-@_with_shared_options
+@public("spm.presets")
 def best_handcrafted(
     *,
     n_words: int = 256,
     levels: Levels | None = None,
     weights: Sequence[float] = (1.0, 0.25, 0.25),
     C: float = 10.0,
-    **shared: Any,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
 ) -> Pipeline:
     """Return the sum of three kernels: Fisher vectors, a pyramid of 1,000 words and a pyramid of census codes.
 
@@ -286,16 +365,17 @@ def best_handcrafted(
     >>> [name for name, _ in spm.presets.best_handcrafted()[0].vectorizers]
     ['fisher', 'words', 'census']
     """
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
     pyramid = SpatialPyramid(levels=(1, 2, 4) if levels is None else levels, pool="sum", weights="lazebnik")
     dense, codes = Mirrored(DenseSIFT(patch_size=16, step=4)), Mirrored(CensusTransform())
-    words = _vectorizer(shared, features=dense, encoder=BagOfWords(n_words=1000), pyramid=pyramid)
-    census = _vectorizer(shared, features=codes, encoder=FixedVocabulary(n_words=256), pyramid=pyramid)
-    fisher = _fisher(n_words, (1, 2, (3, 1)) if levels is None else levels, shared)
+    words = shared.vectorizer(features=dense, encoder=BagOfWords(n_words=1000), pyramid=pyramid)
+    census = shared.vectorizer(features=codes, encoder=FixedVocabulary(n_words=256), pyramid=pyramid)
+    fisher = _gradients_of_words(FisherVector(n_words=n_words), (1, 2, (3, 1)) if levels is None else levels, shared)
     fisher.set_params(features=Mirrored(fisher.features))
     vectorizer = KernelSum(
         [("fisher", fisher), ("words", words), ("census", census)],
         kernels=["linear", "intersection", "intersection"],
         weights=list(weights),
-        n_jobs=shared.get("n_jobs"),
+        n_jobs=n_jobs,
     )
-    return _pipeline(vectorizer, _classifier(shared, kernel="precomputed", C=C))
+    return shared.pipeline(vectorizer, kernel="precomputed", C=C)

@@ -1,0 +1,212 @@
+"""Image files: a path in, what Pillow finds in the file out, the same whatever others have set in Pillow."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+
+from ..errors import ImageError
+from .text import printable
+
+NOT_READ = {
+    "EPS": "a page for printers, which another program would have to draw",
+    "WMF": "a drawing, which Windows would have to draw",
+    "MPEG": "a film",
+    "BUFR": "weather data",
+    "GRIB": "weather data",
+    "HDF5": "a container of arrays",
+}
+"""Formats that Pillow knows by sight and cannot turn into pixels by itself."""
+
+_MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
+_PNG = b"\x89PNG\r\n\x1a\n"
+_BULK = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
+_ORIENTING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts that say which side is up
+_KINDS = {
+    stat.S_ISDIR: "a folder: give the name of one image file",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
+
+
+def image_suffixes() -> frozenset[str]:
+    """Return the extensions, in small letters, of all kinds of files that are read: the one list of them.
+
+    What a plugin has added to Pillow, such as HEIF, is among them.
+
+    Examples
+    --------
+    >>> {".jpg", ".jpe", ".png", ".pgm", ".tif"} <= image_suffixes(), ".eps" in image_suffixes()
+    (True, False)
+    """
+    Image.init()
+    known = {suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN and kind not in NOT_READ}
+    return frozenset(known.union(_MORE_SUFFIXES))
+
+
+def open_regular(path: str) -> IO[bytes]:
+    """Open a regular file; a pipe or a device, which might never end, is refused without being opened.
+
+    Raises
+    ------
+    ImageError
+        When it is of another kind, or cannot be opened.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            return open(path, "rb")
+    except OSError as error:
+        raise ImageError(path, why_unreadable(error)) from error
+    except ValueError as error:
+        raise ImageError(path, f"no file can have this name ({error})") from error
+    kind = next((kind for is_of_kind, kind in _KINDS.items() if is_of_kind(mode)), "of another kind")
+    hint = "" if stat.S_ISDIR(mode) else ", no regular file: copy what it gives into one"
+    raise ImageError(path, f"this is {kind}{hint}")
+
+
+def identify(file: IO[bytes]) -> Image.Image:
+    """Return the image of a file, its header read and nothing decoded.
+
+    This is ``Image.open`` without Pillow's pixel limit, which warns, and without losing what the decoders said.
+
+    Raises
+    ------
+    PIL.UnidentifiedImageError
+        If it is no image that can be read; with what was said by the decoders of the formats that it begins like.
+    """
+    prefix = file.read(16)
+    tried: set[str] = set()
+    said: list[str] = []
+    if prefix.startswith(_PNG):
+        file = _without_bulk(file)
+    for load_plugins in (Image.preinit, Image.init):  # the common formats, then all
+        load_plugins()
+        for kind in [kind for kind in Image.OPEN if kind not in tried]:
+            tried.add(kind)
+            opener, accepts = Image.OPEN[kind]
+            accepted = accepts is None or _accepts(accepts, prefix)
+            if accepted and kind in NOT_READ:
+                raise UnidentifiedImageError(f"it is {NOT_READ[kind]} ({kind})")
+            if isinstance(accepted, str):  # why this format is not supported
+                said.append(accepted)
+            elif accepted:
+                try:
+                    file.seek(0)
+                    return opener(file, "")
+                except Exception as error:  # it is of another format, or damaged
+                    said += [f"{kind}: {words_of(error)}"] if accepts is not None else []
+    raise UnidentifiedImageError("; ".join(said))
+
+
+def _accepts(accepts: Any, prefix: bytes) -> bool | str:
+    try:
+        return accepts(prefix) or False
+    except Exception:  # too few bytes for it
+        return False
+
+
+def _without_bulk(file: IO[bytes]) -> IO[bytes]:
+    """Return a PNG without its texts and its colour profile, on which no pixel depends: Pillow refuses large ones."""
+    size, start, position = file.seek(0, os.SEEK_END), 0, len(_PNG)
+    kept = []
+    while position + 12 <= size:
+        file.seek(position)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        end = position + 12 + length  # behind its check sum
+        if end > size:
+            break
+        if kind in _BULK and not file.read(32).startswith(_ORIENTING):
+            kept.append((start, position))
+            start = end
+        position = end
+    if not kept:
+        return file
+    whole = io.BytesIO()
+    for first, last in [*kept, (start, size)]:
+        file.seek(first)
+        whole.write(file.read(last - first))
+    return whole
+
+
+# Messages
+
+
+def why_unreadable(error: Exception) -> str:
+    """Say why a file gave no image, in the system's or the decoder's own words."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        told = f" ({printable(error)})" if str(error) else ""
+        return (
+            f"this is no image that Pillow can read, or its header is damaged{told}: get it again or convert it to PNG"
+        )
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        return f"the file cannot be read ({error.strerror})"
+    if "truncated" in str(error).lower():
+        return f"the image is incomplete ({words_of(error)}): get it again"
+    return (
+        f"the image cannot be decoded ({words_of(error)}): if another program can open it, convert it there to PNG, "
+        "else get it again"
+    )
+
+
+def words_of(error: Exception) -> str:
+    """Return what an error says; its name where it says nothing."""
+    return printable(error) or type(error).__name__
+
+
+# Pillow's settings
+
+
+_lock = threading.Lock()
+_depth = 0
+_before: list[tuple[Any, str, Any, Any]] = []  # module, name, what others had set, what is set here
+
+
+@contextmanager
+def pillow_set_as_usual(max_pixels: int) -> Iterator[None]:
+    """Hold Pillow's settings, which are the whole process's, to fixed values while any reader is inside.
+
+    They decide which files are read and with which pixels. The first to enter sets them, the last to leave gives back
+    what others had set.
+    """
+    global _depth
+    with _lock:
+        if _depth == 0:
+            _set(max_pixels)
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            while _depth == 0 and _before:
+                module, name, value, ours = _before.pop()
+                if getattr(module, name) is ours:  # else somebody has set it meanwhile
+                    setattr(module, name, value)
+
+
+def _set(max_pixels: int) -> None:
+    wanted = (
+        (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
+        (Image, "MAX_IMAGE_PIXELS", max_pixels),  # of images inside images, such as icons
+        (PngImagePlugin, "MAX_TEXT_CHUNK", 2**26),
+        (PngImagePlugin, "MAX_TEXT_MEMORY", 2**27),
+        (GifImagePlugin, "LOADING_STRATEGY", GifImagePlugin.LoadingStrategy.RGB_AFTER_FIRST),
+        (TiffImagePlugin, "READ_LIBTIFF", False),
+    )
+    for module, name, value in wanted:
+        _before.append((module, name, getattr(module, name), value))
+        setattr(module, name, value)

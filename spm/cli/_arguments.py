@@ -1,0 +1,78 @@
+"""What several commands take: a command's parser in, the same with these arguments out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+PRESET = "lazebnik2006"
+
+
+def add_folder(command: argparse.ArgumentParser) -> None:
+    """Add the folder of photographs."""
+    command.add_argument("folder", metavar="FOLDER", help="photographs, one sub-folder a class")
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Add what makes one model: a preset and its options."""
+    command.add_argument("--preset", default=PRESET, metavar="NAME", help="the kind of model (default: %(default)s)")
+    add_set_option(
+        command, "an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4"
+    )
+
+
+def add_set_option(command: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--set NAME=VALUE``, which `text` explains."""
+    text += "; may be given several times"
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
+
+
+def add_protocol_options(command: argparse.ArgumentParser) -> None:
+    """Add who trains and who tests, and the page about it."""
+    command.add_argument(
+        "--n-train", type=int, metavar="N", help="images a class to train (default: 100, or half of the smallest class)"
+    )
+    command.add_argument(
+        "--splits", type=int, metavar="N", help="random splits (default: 10; for compare 1 beyond 1,000 images)"
+    )
+    command.add_argument("--report", metavar="FILE", help="write a page about it, such as page.html, with pictures")
+    command.add_argument(
+        "--train-list", metavar="FILE", help="one path relative to FOLDER a line: those train, all the others test"
+    )
+
+
+def add_seed(command: argparse.ArgumentParser) -> None:
+    """Add the seed."""
+    command.add_argument("--seed", type=_seed, default=0, metavar="N", help="seeds all that is random (default: 0)")
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add the switch to one JSON document."""
+    command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def add_work_options(command: argparse.ArgumentParser) -> None:
+    """Add how the work is done: by how many, and what about bad images."""
+    command.add_argument("--jobs", type=_jobs, default=-1, metavar="N", help="workers (default: -1, one a core)")
+    command.add_argument(
+        "--on-error", choices=("raise", "skip"), default="raise", help="what to do about a bad image (default: raise)"
+    )
+
+
+def _seed(text: str) -> int:
+    return _whole(text, "a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32)
+
+
+def _jobs(text: str) -> int:
+    return _whole(text, "a number of workers, or -1 for one a core", lambda value: value != 0)
+
+
+def _whole(text: str, wanted: str, good: Callable[[int], bool]) -> int:
+    """Turn an argument into a whole number."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or not good(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value

@@ -1,0 +1,136 @@
+"""What several commands do: parsed arguments in, the folder, the splits, the model and what is printed out."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import SpmError, check_choice
+
+# Before the work
+
+
+def check_output(path: str, what: str = "model", how: str = "save") -> None:
+    """Refuse a place where nothing can be saved, before hours of work."""
+    directory = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(directory):
+        raise SpmError(f"{directory}: there is no such folder to {how} the {what} in")
+    if os.path.isdir(path):
+        raise SpmError(f"{path} is a folder: give the name of a file to {how} the {what} in")
+    if not os.access(directory, os.W_OK):
+        raise SpmError(f"{directory}: you may not write in this folder, which the {what} would be saved in")
+
+
+def check_report(arguments: argparse.Namespace) -> None:
+    """Refuse a report that cannot be drawn or written, before hours of work."""
+    if arguments.report is not None:
+        from ..plots._axes import need
+
+        need("matplotlib")
+        check_output(arguments.report, "report", "write")
+
+
+def read_folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the folder's images and their labels, in two classes at least."""
+    import numpy as np
+
+    from ..datasets import load_folder
+
+    bunch = load_folder(arguments.folder)
+    if len(bunch.target_names) < 2:
+        raise SpmError(f"{arguments.folder}: there is one class only, {bunch.target_names[0]}: two are needed")
+    return bunch, np.asarray(bunch.target_names)[bunch.target]
+
+
+def make_splits(arguments: argparse.Namespace, bunch: Any, labels: Any, n_splits: int = 10) -> Any:
+    """Return the splits that the arguments ask for: those of a list, or random ones."""
+    from ..datasets import read_train_list
+    from ..evaluation.protocols import default_cv
+
+    if arguments.train_list is None:
+        n_splits = n_splits if arguments.splits is None else arguments.splits
+        return default_cv(labels, n_train=arguments.n_train, n_splits=n_splits, random_state=arguments.seed)
+    if (arguments.n_train, arguments.splits) != (None, None):
+        raise SpmError("--train-list gives the one split: leave --n-train and --splits out")
+    return [read_train_list(arguments.train_list, bunch)]
+
+
+def make_model(arguments: argparse.Namespace) -> Any:
+    """Return the preset with the options that ``--set`` gives to it and to its steps."""
+    from inspect import signature
+
+    from .. import presets
+
+    options = assignments(arguments)
+    check_choice("preset", arguments.preset, presets.PRESETS)
+    own = signature(presets.PRESETS[arguments.preset]).parameters
+    preset = {name: value for name, value in options.items() if name in own}
+    given = {"n_jobs": arguments.jobs, "verbose": is_watched(), "random_state": arguments.seed}
+    model = presets.make(arguments.preset, **{**given, **preset})
+    steps = {name: value for name, value in options.items() if name not in own}
+    known = sorted(name for name in model.get_params(deep=True) if "__" in name)
+    for name in steps:
+        if name not in known:
+            listed = f"the preset's own are {', '.join(own)}; those of its steps are {', '.join(known)}"
+            raise SpmError(f"--set: there is no option {name!r}: {listed}")
+    return model.set_params(**steps)
+
+
+def assignments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the names and values that ``--set`` was given."""
+    return dict(_assignment(text) for text in arguments.set)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SpmError(f"--set takes NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def work_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that say how the work is done, as the library's functions take them."""
+    return {"on_error": arguments.on_error, "n_jobs": arguments.jobs, "verbose": is_watched()}
+
+
+def is_watched() -> bool:
+    """Whether somebody looks at standard error, so that progress is worth showing."""
+    return sys.stderr.isatty()
+
+
+# Behind the work
+
+
+def write_report(arguments: argparse.Namespace, make: Callable[..., str], *given: Any, **options: Any) -> None:
+    """Write a page about what was found."""
+    from ..report import write_page
+
+    if is_watched():
+        print("spm: writing the report, for which a model is fitted once more", file=sys.stderr)
+    command = shlex.join(["spm", *arguments.given])
+    page = make(*given, command=command, seed=arguments.seed, n_jobs=arguments.jobs, **options)
+    write_page(arguments.report, page)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    print(json.dumps(document, indent=1, default=lambda value: value.tolist()))
+
+
+def reasons(result: Any) -> dict[str, str]:
+    """Return why each image was skipped."""
+    return {error.source: error.reason for _, error in result.skipped}
+
+
+def count(skipped: list[Any]) -> str:
+    """Return the end of a sentence that counts what was skipped."""
+    return f", {len(skipped)} skipped" if skipped else ""

@@ -1,0 +1,133 @@
+"""``spm compare``: presets and photographs in, one table of what the pyramid adds out."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .._tools.table import Table
+from ..errors import SpmError
+from ._arguments import add_json, add_protocol_options, add_seed, add_set_option, add_work_options
+from ._steps import assignments, check_report, make_splits, print_json, read_folder, work_options, write_report
+
+HELP = "show in one table what the pyramid adds"
+BOTH_ROADS = "lazebnik2006,spp2014"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    command.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        help="photographs, one sub-folder a class (default: two sets that need no download)",
+    )
+    command.add_argument(
+        "--presets",
+        default=BOTH_ROADS,
+        metavar="NAME,...",
+        help="what to compare; all and all-handcrafted stand for several (default: %(default)s)",
+    )
+    add_set_option(command, "an option of the presets, such as model=net.onnx or levels=1,2,3,6")
+    add_protocol_options(command)
+    command.add_argument("--csv", action="store_true", help="print the table as CSV and nothing else")
+    command.add_argument(
+        "--fresh", action="store_true", help="start anew, where by default a comparison that was stopped goes on"
+    )
+    add_seed(command)
+    add_json(command)
+    add_work_options(command)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print every row as soon as it is there, and write a page about them where asked."""
+    from ..evaluation.comparison import compare
+
+    check_report(arguments)
+    if arguments.json and arguments.csv:
+        raise SpmError("give one of --json and --csv")
+    cv = _splits(arguments)
+    names = [name.strip() for name in arguments.presets.split(",")]
+    options = assignments(arguments)
+    journal = _journal(arguments, names, options)
+    result = compare(
+        arguments.folder,
+        presets=names,
+        options=options,
+        cv=cv,
+        random_state=arguments.seed,
+        journal=journal,
+        on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, names, options),
+        **work_options(arguments),
+    )
+    _print_whole(arguments, result)
+    if all(row["error"] is not None for row in result.rows):
+        raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
+    _report(arguments, result)
+
+
+def _splits(arguments: argparse.Namespace) -> Any:
+    """Return the splits of the folder; None without one, when nothing may be asked of them."""
+    from ..evaluation.comparison import default_splits
+
+    if arguments.folder is not None:
+        bunch, labels = read_folder(arguments)
+        return make_splits(arguments, bunch, labels, n_splits=default_splits(len(labels)))
+    if (arguments.train_list, arguments.n_train, arguments.splits) != (None, None, None):
+        raise SpmError(
+            "--train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
+        )
+    return None
+
+
+def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Return what prints the rows of a comparison as they come, aligned from the first on."""
+    from ..evaluation.comparison import COLUMNS, data_names, pyramids_of, row_cells
+    from ..presets import expand
+
+    presets = expand(names)
+    pyramids = [text for preset in presets for text in pyramids_of(preset, options.get("levels"))]
+    figures = ["100.0 ± 10.0", "100000", "1000.0", "100000", "1000.0", "1000"]
+    widest = [data_names(folder), presets, pyramids, *([figure] for figure in figures)]
+    table = Table(list(COLUMNS.values()), widest, n_texts=3)
+    return lambda row: table.add(row_cells(row))
+
+
+def _print_whole(arguments: argparse.Namespace, result: Any) -> None:
+    """Print what cannot be printed row by row."""
+    if arguments.json:
+        print_json({"seed": arguments.seed, "rows": result.rows, "skipped": dict(result.skipped)})
+    elif arguments.csv:
+        writer = csv.DictWriter(sys.stdout, list(result.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result.rows)
+
+
+def _report(arguments: argparse.Namespace, result: Any) -> None:
+    if arguments.report is not None:
+        from ..evaluation.comparison import data_names
+        from ..report import comparison_page
+
+        title = f"What the pyramid adds on {' and '.join(data_names(arguments.folder))}"
+        write_report(arguments, comparison_page, result, title=title)
+
+
+def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str, Any]) -> Path:
+    """Return the file that keeps the rows of this very comparison until it is complete."""
+    import pooch
+
+    from ..evaluation.journal import key_of
+
+    folder = None if arguments.folder is None else os.path.abspath(arguments.folder)
+    key = key_of(folder, names, options, arguments.train_list, arguments.n_train, arguments.splits, arguments.seed)
+    path = Path(pooch.os_cache("spm")) / "comparisons" / f"{key}.jsonl"
+    if arguments.fresh:
+        path.unlink(missing_ok=True)
+    elif path.is_file():
+        print("spm: going on with a comparison that was stopped (--fresh starts anew)", file=sys.stderr)
+    return path

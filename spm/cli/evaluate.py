@@ -1,0 +1,86 @@
+"""``spm evaluate``: a folder of photographs and a preset in, its accuracy over splits out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from .._tools.table import Table
+from ._arguments import add_folder, add_json, add_model_options, add_protocol_options, add_seed, add_work_options
+from ._steps import (
+    check_report,
+    count,
+    make_model,
+    make_splits,
+    print_json,
+    read_folder,
+    reasons,
+    work_options,
+    write_report,
+)
+
+HELP = "measure accuracy on photographs by random or given splits"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_folder(command)
+    add_model_options(command)
+    add_protocol_options(command)
+    add_seed(command)
+    add_json(command)
+    add_work_options(command)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print what was found, and write a page about it where asked."""
+    from ..evaluation.protocols import evaluate
+
+    check_report(arguments)
+    bunch, labels = read_folder(arguments)
+    cv = make_splits(arguments, bunch, labels)
+    model = make_model(arguments)
+    result = evaluate(model, bunch.data, labels, cv=cv, **work_options(arguments))
+    if arguments.json:
+        print_json(_document(arguments, result))
+    else:
+        _print(arguments, result)
+    if arguments.report is not None:
+        from ..report import evaluation_page
+
+        title = f"{arguments.preset} on {os.path.basename(os.path.abspath(arguments.folder))}"
+        write_report(arguments, evaluation_page, result, bunch.data, labels, model=model, title=title)
+
+
+def _print(arguments: argparse.Namespace, result: Any) -> None:
+    n_splits = len(result.accuracies)
+    spread = f" ± {100 * result.std:.1f}" if n_splits > 1 else ""
+    print(f"{arguments.preset}: {100 * result.accuracy:.1f}{spread} % mean per-class accuracy", end=" ")
+    print(f"({n_splits} split{'s' * (n_splits > 1)}, {result.n_train[0]} train, {result.n_test[0]} test images)")
+    rows = [
+        [str(name), f"{100 * row[i] / row.sum():.1f}" if row.any() else "-", str(row.sum())]
+        for i, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True))
+    ]
+    table = Table(["class", "accuracy %", "tested"], list(zip(*rows, strict=True)), n_texts=1)
+    for row in rows:
+        table.add(row)
+    print(f"{result.train_seconds:.1f} s to train, {result.test_seconds:.1f} s to test{count(result.skipped)}")
+
+
+def _document(arguments: argparse.Namespace, result: Any) -> dict[str, Any]:
+    return {
+        "preset": arguments.preset,
+        "seed": arguments.seed,
+        "accuracy": result.accuracy,
+        "std": result.std,
+        "accuracies": result.accuracies.tolist(),
+        "overall": result.overall.tolist(),
+        "classes": [str(name) for name in result.classes],
+        "confusion": result.confusion.tolist(),
+        "n_train": result.n_train,
+        "n_test": result.n_test,
+        "train_seconds": result.train_seconds,
+        "test_seconds": result.test_seconds,
+        "skipped": reasons(result),
+    }

@@ -1,0 +1,39 @@
+"""``spm train``: a folder of photographs in, the file of a model that has learned from them out."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import SpmError
+from ._arguments import add_folder, add_model_options, add_seed, add_work_options
+from ._steps import check_output, count, make_model, read_folder, work_options
+
+HELP = "learn a model from photographs, one sub-folder a class"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_folder(command)
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to save the model, such as m.spm")
+    add_model_options(command)
+    add_seed(command)
+    add_work_options(command)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Fit the model to all images that can be used, and save it."""
+    import numpy as np
+
+    from ..evaluation.protocols import usable
+    from ..storage import save
+
+    check_output(arguments.output)
+    bunch, labels = read_folder(arguments)
+    model = make_model(arguments)
+    used, skipped = usable(bunch.data, model, **work_options(arguments))
+    n_classes = len(np.unique(labels[used]))
+    if n_classes < 2:
+        raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
+    model.fit([bunch.data[i] for i in used], labels[used])
+    save(model, arguments.output)
+    print(f"{arguments.output}: {n_classes} classes from {len(used)} images{count(skipped)}")

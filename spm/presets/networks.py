@@ -1,0 +1,144 @@
+"""The maps of networks: names of papers and an ONNX file in, scikit-learn Pipelines with the papers' values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from .._tools.public import public
+from ..features.feature_map import FeatureMap
+from ..kernels.sums import KernelSum
+from ..pyramid.pyramid import SpatialPyramid
+from ._shared import Levels, Shared
+from .handcrafted import lazebnik2006
+
+
+@public("spm.presets")
+def spp2014(
+    model: Any = None,
+    *,
+    layers: str | Sequence[str] | None = None,
+    preprocess: Any = None,
+    size: Any = "auto",
+    policy: str = "full",
+    flip: bool = False,
+    levels: Levels = (1, 2, 3, 6),
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return spatial pyramid pooling over a network's feature map as in He, Zhang, Ren and Sun 2014, section 3.
+
+    From the paper: the whole image at its own ratio; a pyramid of 1x1, 2x2, 3x3 and 6x6 bins, max-pooled, over the
+    last convolutional map; vectors of length 1; one linear SVM a class against the rest.
+
+    Parameters
+    ----------
+    model : path or bytes, optional
+        An ONNX file. By default the small network that ships with spm (see its card, data/texture_net.md).
+    layers, policy, flip
+        As `FeatureMap` takes them.
+    preprocess : str or dict, optional
+        As `FeatureMap` takes it; by default what the shipped network wants, and ``"imagenet"`` for a `model` of your
+        own.
+    size : int, None or a sequence of these, default="auto"
+        As `FeatureMap` takes it: None is the image as it is. ``"auto"`` is that too for the shipped network, and 224
+        for a `model` of your own.
+    levels : sequence, default=(1, 2, 3, 6)
+        ``(1,)`` is global max pooling, the twin without a pyramid.
+    C : float, default=10.0
+        What a training error costs.
+    probability, memory, n_jobs, verbose, random_state
+        As for `lazebnik2006`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``vectorizer`` and ``classifier``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> images = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), dtype=np.uint8)
+    >>> spm.presets.spp2014().fit(images, ["a", "a", "b", "b"])[0].transform(images).shape
+    (4, 3200)
+    """
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    vectorizer = shared.vectorizer(
+        features=_feature_map(model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip),
+        pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
+        norm="l2",
+    )
+    return shared.pipeline(vectorizer, kernel="linear", C=C)
+
+
+def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> FeatureMap:
+    """Return the extractor, with what the network wants where nothing was asked for."""
+    size_left_out = isinstance(size, str) and size == "auto"  # None is a size: the image as it is
+    if model is None:
+        shipped = files("spm.data").joinpath("texture_net.onnx").read_bytes()
+        return FeatureMap(shipped, preprocess=preprocess or "tf", size=None if size_left_out else size, **options)
+    return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
+
+
+@public("spm.presets")
+def hybrid(
+    model: Any = None,
+    *,
+    weight: float = 1.0,
+    levels: Levels | None = None,
+    n_words: int = 200,
+    layers: str | Sequence[str] | None = None,
+    preprocess: Any = None,
+    size: Any = "auto",
+    policy: str = "full",
+    flip: bool = False,
+    C: float = 10.0,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return the sum of the kernels of `lazebnik2006` and `spp2014`, both of which are 1 between equal images.
+
+    Parameters
+    ----------
+    model, layers, preprocess, size, policy, flip
+        As for `spp2014`.
+    weight : float, default=1.0
+        What the network's kernel counts against the words'.
+    levels : sequence, optional
+        The pyramid of both; by default each has its own.
+    n_words, C, probability, memory, n_jobs, verbose, random_state
+        As for `lazebnik2006`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``vectorizer`` (a `KernelSum` of ``words`` and ``maps``) and ``classifier``.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.hybrid(weight=2.0).named_steps["vectorizer"].weights
+    [1.0, 2.0]
+    """
+    shared = Shared(probability, memory, n_jobs, verbose, random_state)
+    common: dict[str, Any] = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
+    pyramid: dict[str, Any] = {} if levels is None else {"levels": levels}
+    words = lazebnik2006(n_words=n_words, **pyramid, **common)[0]
+    maps = spp2014(
+        model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip, **pyramid, **common
+    )[0]
+    vectorizer = KernelSum(
+        [("words", words), ("maps", maps)], kernels=["intersection", "linear"], weights=[1.0, weight], n_jobs=n_jobs
+    )
+    return shared.pipeline(vectorizer, kernel="precomputed", C=C)
