@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -15,10 +14,10 @@ from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import MAX_PIXELS, name_of, read_image
-from ..networks.file import Model, NetworkBytes, array_of, need
+from ..networks.file import Model, Network, need
 from ..networks.geometry import Map
 from ..networks.maps import cut
-from ..networks.session import Network, network_digest, open_network
+from ..networks.session import Session, open_network
 from .frames import PREPROCESSINGS, Frame, _check_preprocess, frame_of, prepare, resize, value_tables
 from .local import ExtractorMixin, LocalFeatures
 
@@ -36,8 +35,9 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : path or bytes
-        An ONNX file, or its content. A path must lead to the file wherever workers run; the content travels along.
+    model : path, bytes or spm.networks.Network
+        An ONNX file, or its content, which becomes a `Network`. A path must lead to the file wherever workers run; the
+        content travels along.
     layers : str or sequence of str, optional
         Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed.
         Each is a layer of every view: the vectorizer encodes and pools each by itself and joins the vectors.
@@ -90,29 +90,24 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         policy: str = "full",
         flip: bool = False,
     ) -> None:
-        self.model = model
+        # DESIGN: content becomes a value that shows itself by its size: to show plain bytes takes seconds.
+        self.model = Network.of(model) if isinstance(model, bytes) else model
         self.layers = layers
         self.preprocess = preprocess
         self.size = size
         self.policy = policy
         self.flip = flip
 
-    # DESIGN: content is kept as bytes that show themselves by their size: to show plain bytes takes seconds.
-    @property
-    def model(self) -> Model:
-        return self._model
+    def set_params(self, **params: Any) -> FeatureMap:
+        """Set options, as estimators do.
 
-    @model.setter
-    def model(self, value: Model) -> None:
-        self._model = NetworkBytes(value) if type(value) is bytes else value
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {**state, "_model": array_of(self._model)} if isinstance(self._model, bytes) else state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.model = self._model.tobytes() if isinstance(self._model, np.ndarray) else self._model
+        Returns
+        -------
+        self
+        """
+        if isinstance(params.get("model"), bytes):
+            params["model"] = Network.of(params["model"])
+        return super().set_params(**params)
 
     def extract(self, image: Any) -> LocalFeatures:
         """Return the cells of the first layer at the first size.
@@ -157,7 +152,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         import joblib
 
         options = [self.layers, self.preprocess, self.size, self.policy, self.flip]
-        return str(joblib.hash([network_digest(self.model), need("onnxruntime").__version__, *options]))
+        return str(joblib.hash([Network.of(self.model).digest, need("onnxruntime").__version__, *options]))
 
     def embed_network(self) -> FeatureMap:
         """Put the network's content, cut behind the layers, in the place of its path, so that the options are all.
@@ -205,8 +200,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     def _check_options(self) -> list[int | None]:
         """Check all options but the network; return the sizes."""
-        if not isinstance(self.model, str | os.PathLike | bytes):
-            raise SpmError(f"model must be the path or the content (bytes) of an ONNX file, got {self.model!r:.80}")
+        Network.of(self.model)
         sizes: list[Any] = list(self.size) if isinstance(self.size, Sequence | np.ndarray) else [self.size]
         check_choice("policy", self.policy, POLICIES)
         check_choice("flip", self.flip, (False, True))
@@ -226,7 +220,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         return sizes
 
 
-def _check_frame(image: Any, network: Network, frame: Frame) -> None:
+def _check_frame(image: Any, network: Session, frame: Frame) -> None:
     height, width = frame.size
     seen = f"the image has {frame.image[1]} x {frame.image[0]} pixels"
     if frame.size != frame.image:

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 
 from .._tools.public import public
 from ..errors import SpmError
-from .file import Model, NetworkBytes, graph_of, need, read_network
+from .file import Model, Network, need, read_network
 from .geometry import ROWS_COLUMNS, Graph, Map, Place
+from .graph import graph_of
 
 if TYPE_CHECKING:
     import onnx
@@ -76,7 +77,7 @@ def layers(model: Model, *, size: tuple[int, int] | None = None) -> list[Layer]:
 
     Parameters
     ----------
-    model : path or bytes
+    model : path, bytes or Network
         An ONNX file, or its content.
     size : (int, int), optional
         Height and width of the image. By default those that the file fixes, or 224 x 224. Only the grid depends on
@@ -110,14 +111,14 @@ def layers(model: Model, *, size: tuple[int, int] | None = None) -> list[Layer]:
 
 
 @public("spm.networks")
-def cut(model: Model, layers: Sequence[str] | str | None = None, *, free: bool = False) -> NetworkBytes:
+def cut(model: Model, layers: Sequence[str] | str | None = None, *, free: bool = False) -> Network:
     """Cut out of a network what computes some of its layers: nothing behind them is left.
 
     The batch dimension becomes free; height and width stay free where they are.
 
     Parameters
     ----------
-    model : path or bytes
+    model : path, bytes or Network
         An ONNX file, or its content.
     layers : str or sequence of str, optional
         Names of tensors, as `layers` lists them. By default the last one listed.
@@ -126,8 +127,9 @@ def cut(model: Model, layers: Sequence[str] | str | None = None, *, free: bool =
 
     Returns
     -------
-    bytes
-        An ONNX file whose outputs are the layers, in the order given.
+    Network
+        One whose outputs are the layers, in the order given. ``Path("part.onnx").write_bytes(bytes(part))`` makes a
+        file of it.
 
     Raises
     ------
@@ -197,7 +199,7 @@ def _nearest(name: str, graph: Graph, listed: list[str]) -> str:
     return f"choose one of its {len(listed)} layers, such as the last: {some}"
 
 
-def cut_out(proto: onnx.ModelProto, graph: Graph, names: Sequence[str], *, free: bool = False) -> NetworkBytes:
+def cut_out(proto: onnx.ModelProto, graph: Graph, names: Sequence[str], *, free: bool = False) -> Network:
     """Cut the named tensors out of a network whose shapes are inferred; see `cut`."""
     onnx = need("onnx")
     known = {value.name for value in (*proto.graph.value_info, *proto.graph.output)}
@@ -221,7 +223,7 @@ def cut_out(proto: onnx.ModelProto, graph: Graph, names: Sequence[str], *, free:
         channels = graph.shapes.get(value.name, (None, None))[1]
         shape = ("batch", channels, None, None)
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, shape))
-    return NetworkBytes(part.SerializeToString())
+    return Network.of(part.SerializeToString())
 
 
 def _check_free(part: onnx.ModelProto) -> None:

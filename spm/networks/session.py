@@ -6,28 +6,26 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import SpmError
-from .file import Model, external_files, graph_of, need, read_network
+from .file import Model, Network, need, read_network
 from .geometry import Map, TooSmall
+from .graph import graph_of
 from .maps import choose, cut_out
 
 KEPT = 4  # networks that a process keeps open
 REMEMBERED = 1000  # sizes of which an open network remembers the places
 
 
-class Network:
+class Session:
     """An open network, cut behind some of its layers. Threads may share it; a run takes one thread.
 
     Parameters
     ----------
-    model : path or bytes
+    model : path, bytes or Network
     layers : str, sequence of str or None
         As `FeatureMap` takes them.
 
@@ -48,7 +46,7 @@ class Network:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(bytes(part), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise SpmError(f"onnxruntime cannot open the network: {error}") from error
         half = self._session.get_inputs()[0].type == "tensor(float16)"
@@ -116,53 +114,25 @@ class Network:
         return [found[0].astype(np.float32, copy=False) for found in maps]
 
 
-class _OpenNetworks:
+class _Sessions:
     """The networks that a process has open, the last used last."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.networks: OrderedDict[Any, Network] = OrderedDict()
+        self.opened: OrderedDict[Any, Session] = OrderedDict()
 
 
-_by_process: dict[int, _OpenNetworks] = {}  # by process id: a forked child opens its own
+_by_process: dict[int, _Sessions] = {}  # by process id: a forked child opens its own
 
 
-def open_network(model: Model, layers: Sequence[str] | str | None) -> Network:
+def open_network(model: Model, layers: Sequence[str] | str | None) -> Session:
     """Open a network, or return it where this process has it open already. A file that has changed is opened anew."""
-    key = (_state(model), layers if layers is None or isinstance(layers, str) else tuple(layers))
-    opened = _by_process.setdefault(os.getpid(), _OpenNetworks())
-    with opened.lock:
-        if key not in opened.networks:
-            opened.networks[key] = Network(model, layers)
-        opened.networks.move_to_end(key)
-        while len(opened.networks) > KEPT:
-            opened.networks.popitem(last=False)
-        return opened.networks[key]
-
-
-def network_digest(model: Model) -> str:
-    """Return a digest of a network's content, that of weights beside its file included."""
-    return _digest(_state(model))
-
-
-def _state(model: Model) -> Any:
-    """Return what tells a network from another, and a file from what it was before."""
-    if isinstance(model, bytes):
-        return model
-    try:
-        status = os.stat(model)
-    except OSError as error:
-        hint = "give the path or the content of an .onnx file"
-        raise SpmError(f"{os.fsdecode(model)}: the network cannot be read ({error.strerror}): {hint}") from error
-    return os.path.abspath(os.fsdecode(model)), status.st_mtime_ns, status.st_size, status.st_ino
-
-
-@lru_cache(maxsize=KEPT)
-def _digest(state: Any) -> str:
-    digest = blake2b(digest_size=20)
-    if isinstance(state, bytes):
-        digest.update(state)
-    else:
-        for path in (state[0], *external_files(state[0])):
-            digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
+    key = (Network.of(model).state, layers if layers is None or isinstance(layers, str) else tuple(layers))
+    sessions = _by_process.setdefault(os.getpid(), _Sessions())
+    with sessions.lock:
+        if key not in sessions.opened:
+            sessions.opened[key] = Session(model, layers)
+        sessions.opened.move_to_end(key)
+        while len(sessions.opened) > KEPT:
+            sessions.opened.popitem(last=False)
+        return sessions.opened[key]

@@ -14,6 +14,7 @@ from ..errors import check_choice
 from ..features.dense_sift import DenseSIFT
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
+from ..networks.file import Network
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from .handcrafted import best_handcrafted, fisher2010, llc2010, phow2008, scspm2009, vlad2010
@@ -101,7 +102,7 @@ def spp2014(
 
     Parameters
     ----------
-    model : path or bytes, optional
+    model : path, bytes or spm.networks.Network, optional
         An ONNX file. By default the small network that ships with spm (see its card, data/texture_net.md).
     layers, policy, flip
         As `FeatureMap` takes them.
@@ -143,7 +144,7 @@ def spp2014(
 
 def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> FeatureMap:
     if model is None:
-        shipped = files("spm.data").joinpath("texture_net.onnx").read_bytes()
+        shipped = Network.of(files("spm.data").joinpath("texture_net.onnx").read_bytes())
         return FeatureMap(shipped, preprocess=preprocess or "tf", size=size, **options)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=size or 224, **options)
 
