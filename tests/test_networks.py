@@ -26,6 +26,7 @@ from spm.networks.file import read_network
 from spm.networks.geometry import Axis, Window
 from spm.networks.graph import graph_of
 from spm.networks.maps import cut, layers
+from spm.networks.session import open_network
 from spm.networks.zoo import fetch_network, read_networks
 
 
@@ -303,10 +304,13 @@ def test_channels_may_come_last_on_the_way():
         weights=weights,
     )
     listed = layers(model)
-    assert [layer.name for layer in listed] == ["stem", "first", "scaled"]
-    assert {(layer.stride, layer.offset) for layer in listed} == {((4, 4), (0.0, 0.0))}
-    with pytest.raises(SpmError, match="its channels come last"):
-        cut(model, "wide")
+    assert [layer.name for layer in listed] == ["stem", "normed", "wide", "biased", "first", "scaled"]
+    assert {(layer.stride, layer.offset, layer.grid) for layer in listed} == {((4, 4), (0.0, 0.0), (56, 56))}
+    assert [layer.channels for layer in listed] == [4, 4, 8, 8, 8, 8]
+    image = np.random.default_rng(0).random((1, 3, 32, 40), np.float32)
+    pairs = [open_network(model, name).run(image)[0] for name in ("biased", "first")]
+    np.testing.assert_array_equal(pairs[0][0], pairs[1][0])
+    assert pairs[0][1][:2] == pairs[1][1][:2]
 
 
 def test_an_image_whose_channels_come_last_is_taken():
@@ -323,13 +327,11 @@ def test_an_image_whose_channels_come_last_is_taken():
 
 
 LOST = {
-    "ConvTranspose": [node("ConvTranspose", "map u", "lost", strides=[2, 2])],
-    "Resize": [node("Resize", "map none scales", "lost")],
     "Reshape": [node("Reshape", "map to", "lost")],
-    "Softmax": [node("Softmax", "map", "lost", axis=1)],
+    "Softmax": [node("Transpose", "map", "turned", perm=[0, 1, 3, 2]), node("MatMul", "map turned", "lost")],
     "auto_pad": [node("MaxPool", "map", "lost", kernel_shape=[1, 1], strides=[2, 2], auto_pad="SAME_UPPER")],
     "strides": [node("MaxPool", "map", "half", kernel_shape=[1, 1], strides=[2, 2]), node("Add", "map half", "lost")],
-    "constant": [node("Add", "map placed", "lost")],
+    "constant": [node("Concat", "map placed", "lost", axis=3)],
     "rows": [node("Concat", "map map", "lost", axis=2)],
 }
 
@@ -338,11 +340,8 @@ LOST = {
 def test_what_does_not_keep_places_is_no_map_and_the_reason_is_said(case):
     weights = {
         "w": ones(4, 3, 2, 2),
-        "u": ones(4, 4, 2, 2),
-        "none": ones(0),
-        "scales": ones(4),
         "to": np.array([0, 2, -1, 0]),
-        "placed": ones(1, 1, 16, 16),
+        "placed": ones(1, 4, 16, 16),
     }
     behind = node("Relu", "lost", "behind")
     model = network(

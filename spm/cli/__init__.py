@@ -350,7 +350,8 @@ def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str,
 
 
 def _layers(arguments: argparse.Namespace) -> None:
-    from ..networks.maps import NOMINAL, layers
+    from ..networks.maps import layers
+    from ..networks.trace import NOMINAL
 
     found = layers(arguments.model)
     if arguments.json:

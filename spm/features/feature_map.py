@@ -39,8 +39,9 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         An ONNX file, or its content, which becomes a `Network`. A path must lead to the file wherever workers run; the
         content travels along.
     layers : str or sequence of str, optional
-        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed.
-        Each is a layer of every view: the vectorizer encodes and pools each by itself and joins the vectors.
+        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed, or
+        that which a network pools into a pyramid of its own. Each is a layer of every
+        view: the vectorizer encodes and pools each by itself and joins the vectors.
     preprocess : {"imagenet", "caffe", "tf"} or dict, default="imagenet"
         What the network was trained on. ``"imagenet"``: RGB / 255, minus (0.485, 0.456, 0.406), divided by (0.229,
         0.224, 0.225). ``"caffe"``: BGR minus (103.94, 116.78, 123.68). ``"tf"``: RGB / 127.5 - 1. A dict has any of
@@ -55,11 +56,17 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
     flip : bool, default=False
         Whether each size also gives the view of the mirrored image. Its cells are mirrored back, so that they lie
         where they lie in the image.
+    tokens_before : int, optional
+        Of a transformer's layer how many tokens, such as that of the class, stand before those of the grid; they are
+        dropped. By default what is left over of the grid.
 
     Notes
     -----
     Images are resized by averaging areas for whole factors and linearly for the rest. A cell lies centred on the field
     of pixels that it sees, by the arithmetic of the operators before it, and is as long as the stride.
+
+    Where an operator is not known, where cells lie is measured by running the network, with a warning that says so. The
+    tokens of a transformer are cells too, where they are those of a grid.
 
     A network whose file fixes height and width sees images of that size only, with a warning where `size` and `policy`
     ask for another; ``spm.networks.cut(model, layers, free=True)`` frees it.
@@ -84,11 +91,12 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         self,
         model: Model,
         *,
-        layers: str | Sequence[str] | None = None,
+        layers: str | int | Sequence[str | int] | None = None,
         preprocess: str | Mapping[str, Any] = "imagenet",
         size: Size = 224,
         policy: str = "full",
         flip: bool = False,
+        tokens_before: int | None = None,
     ) -> None:
         # DESIGN: content becomes a value that shows itself by its size: to show plain bytes takes seconds.
         self.model = Network.of(model) if isinstance(model, bytes) else model
@@ -97,6 +105,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         self.size = size
         self.policy = policy
         self.flip = flip
+        self.tokens_before = tokens_before
 
     def set_params(self, **params: Any) -> FeatureMap:
         """Set options, as estimators do.
@@ -151,7 +160,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         """Return a digest of all that the features depend on beside the image: the network's content, not its path."""
         import joblib
 
-        options = [self.layers, self.preprocess, self.size, self.policy, self.flip]
+        options = [self.layers, self.preprocess, self.size, self.policy, self.flip, self.tokens_before]
         return str(joblib.hash([Network.of(self.model).digest, need("onnxruntime").__version__, *options]))
 
     def embed_network(self) -> FeatureMap:
@@ -161,13 +170,13 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         -------
         self
         """
-        self.model = cut(self.model, self.layers)
+        self.model = cut(self.model, self.layers, tokens_before=self.tokens_before)
         return self
 
     def _prepare(self, image: Any) -> tuple[Callable[[Frame, bool], tuple[LocalFeatures, ...]], list[Frame]]:
         """Return what turns a frame of the image, mirrored or not, into a view, and the frames; all is checked."""
         sizes = self._check_options()
-        network = open_network(self.model, self.layers)
+        network = open_network(self.model, self.layers, self.tokens_before)
         tables, order = value_tables(self.preprocess, network.graph.channels)
         fixed = network.graph.fixed
         if fixed[0] is not None:
@@ -180,9 +189,11 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         def see(frame: Frame, mirrored: bool) -> tuple[LocalFeatures, ...]:
             top, left, height, width = frame.part
             seen = resize(pixels, frame.resized)[top : top + height, left : left + width]
-            maps = network.run(prepare(seen[:, ::-1] if mirrored else seen, tables, order))
-            places = network.places(frame.size)
-            return tuple(_cells(*pair, frame, mirrored) for pair in zip(maps, places, strict=True))
+            try:
+                maps = network.run(prepare(seen[:, ::-1] if mirrored else seen, tables, order))
+            except SpmError as error:
+                raise ImageError(name_of(image), str(error)) from error
+            return tuple(_cells(*pair, frame, mirrored) for pair in maps)
 
         return see, frames
 
@@ -204,6 +215,8 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         sizes: list[Any] = list(self.size) if isinstance(self.size, Sequence | np.ndarray) else [self.size]
         check_choice("policy", self.policy, POLICIES)
         check_choice("flip", self.flip, (False, True))
+        if self.tokens_before is not None:
+            check_number("tokens_before", self.tokens_before, least=0, integer=True)
         if isinstance(self.preprocess, str):
             check_choice("preprocess", self.preprocess, PREPROCESSINGS)
         else:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
+from .training import leave_training
 
 if TYPE_CHECKING:
     import onnx
@@ -259,6 +260,7 @@ def read_network(model: Model) -> onnx.ModelProto:
     if not proto.graph.node:
         raise SpmError(f"{name}: this is no ONNX file, or a network without operators: {HINT}")
     _take_in(proto, network.path)
+    leave_training(proto)
     try:
         if proto.functions:
             proto = need("onnx.inliner").inline_local_functions(proto)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ..errors import SpmError
+import numpy as np
+
+from ..errors import MissingDependencyError, SpmError
 from .file import need
-from .geometry import ROWS_COLUMNS, Graph, Shape, Step, rule_of
+from .geometry import ROWS_COLUMNS, Shape
+from .rules import Values, rule_of
+from .trace import Graph, Step
 
 if TYPE_CHECKING:
     import onnx
 
-SMALL = 16  # values that a constant may have to be read as an option
+QUANTISED_OUTPUT = {
+    "QLinearConcat": 0,
+    "QLinearConv": 6,
+    "QLinearAdd": 6,
+    "QLinearMul": 6,
+    "QLinearAveragePool": 3,
+    "QLinearLeakyRelu": 3,
+    "QLinearSigmoid": 3,
+}
+"""Where the scale and the zero point of their output stand among the inputs of quantised operators."""
+
+SMALL = 64  # values that a constant may have to be read as an option
 
 
 def graph_of(proto: onnx.ModelProto) -> Graph:
@@ -32,7 +48,10 @@ def graph_of(proto: onnx.ModelProto) -> Graph:
     image = inputs[0].name
     channels, dims = _check_image(image, shapes.get(image), inputs[0].type.tensor_type.elem_type)
     height, width = (shapes[image][dim] for dim in dims)
-    return Graph(image, channels, dims, (height or width, width or height), _steps(proto, image, shapes), shapes)
+    to_array = need("onnx.numpy_helper").to_array
+    values = {tensor.name: to_array(tensor) for tensor in graph.initializer if _product(tensor.dims) <= SMALL}
+    steps = _steps(proto, image, shapes, values)
+    return Graph(image, channels, dims, (height or width, width or height), steps, shapes, values)
 
 
 def _check_image(name: str, shape: Shape | None, kind: int) -> tuple[int, tuple[int, int]]:
@@ -62,28 +81,99 @@ def _shapes(proto: onnx.ModelProto) -> dict[str, Shape]:
     return shapes
 
 
-def _steps(proto: onnx.ModelProto, image: str, shapes: dict[str, Shape]) -> list[Step]:
-    """Return the operators through which the image goes."""
-    onnx, to_array = need("onnx"), need("onnx.numpy_helper").to_array
-    small = {t.name: to_array(t).ravel() for t in proto.graph.initializer if 0 < _size(t.dims) <= SMALL}
+def _steps(proto: onnx.ModelProto, image: str, shapes: dict[str, Shape], values: dict[str, np.ndarray]) -> list[Step]:
+    """Return the operators through which the image goes; add to the values what can be computed without it."""
+    opsets = {"" if item.domain == "ai.onnx" else item.domain: item.version for item in proto.opset_import}
     moving, steps = {image}, []
     for node in proto.graph.node:
-        options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        if node.op_type == "Constant" and "value" in options and _size(options["value"].dims) <= SMALL:
-            small[node.output[0]] = to_array(options["value"]).ravel()
-        if moving.isdisjoint(node.input):
+        evaluate = _evaluator(node, opsets)
+        inputs = (*node.input, *captured(node))
+        if moving.isdisjoint(inputs):
+            results = evaluate([values.get(name) for name in node.input])
+            for name, value in zip(node.output, results, strict=False):
+                if value is not None:
+                    values[name], shapes[name] = value, value.shape
             continue
         moving.update(node.output)
-        options = {name: value.decode() if isinstance(value, bytes) else value for name, value in options.items()}
         op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-        rule = rule_of(op, options, [small.get(name) for name in node.input], [shapes.get(name) for name in node.input])
+        rule = functools.partial(rule_of, op, _options(node), opsets.get("", 1))
         outputs = tuple(node.output) if op == "Split" else (node.output[0],)
-        steps.append(Step(op, node.name or node.output[0], tuple(node.input), outputs, rule))
+        steps.append(Step(op, node.name or node.output[0], inputs, outputs, rule, evaluate))
     return steps
 
 
-def _size(dims: Sequence[int]) -> int:
-    size = 1
-    for length in dims:
-        size *= length
-    return size
+def _options(node: onnx.NodeProto) -> dict[str, Any]:
+    read = need("onnx").helper.get_attribute_value
+    options = {item.name: read(item) for item in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in options.items()}
+
+
+def captured(node: onnx.NodeProto) -> list[str]:
+    """Return the tensors from outside that the inner graphs of an operator read."""
+    found: list[str] = []
+    for item in node.attribute:
+        for graph in [item.g] * item.HasField("g") + list(item.graphs):
+            own = {value.name for value in (*graph.input, *graph.initializer)}
+            own |= {name for inner in graph.node for name in inner.output}
+            read = [name for inner in graph.node for name in (*inner.input, *captured(inner))]
+            read += [value.name for value in graph.output]
+            found += [name for name in read if name and name not in own]
+    return list(dict.fromkeys(found))
+
+
+def _evaluator(node: onnx.NodeProto, opsets: dict[str, int]) -> Callable[[Values], Values]:
+    """Return what computes the results of an operator on small values; None for what is too large or cannot be."""
+    if node.op_type == "Shape":
+        options = _options(node)
+        start, end = options.get("start", 0), options.get("end")
+        return lambda values: () if values[0] is None else [np.array(values[0].shape[start:end], dtype=np.int64)]
+    reference: Any = None
+
+    def evaluate(values: Values) -> Values:
+        nonlocal reference
+        lacking = any(value is None for name, value in zip(node.input, values, strict=False) if name)
+        large = any(_product(item.t.dims) > SMALL for item in node.attribute)
+        if lacking or large or captured(node) or node.op_type.startswith("Random"):
+            return ()
+        try:
+            if reference is None:
+                reference = need("onnx.reference").ReferenceEvaluator(_alone(node, opsets))
+            results = reference.run(None, {name: values[k] for k, name in enumerate(node.input) if name})
+        except MissingDependencyError:
+            raise
+        except Exception:  # what the evaluator lacks, or what cannot be computed: then it is not known
+            return ()
+        arrays = [np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None for value in results]
+        return [value if value is not None and value.size <= SMALL else None for value in arrays]
+
+    return evaluate
+
+
+def _alone(node: onnx.NodeProto, opsets: dict[str, int]) -> onnx.ModelProto:
+    """Return a network of one operator."""
+    helper = need("onnx").helper
+    inputs = [helper.make_empty_tensor_value_info(name) for name in dict.fromkeys(node.input) if name]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    imports = [helper.make_opsetid(domain, number) for domain, number in opsets.items()]
+    return helper.make_model(helper.make_graph([node], "one", inputs, outputs), opset_imports=imports)
+
+
+def _product(lengths: Sequence[int]) -> int:
+    product = 1
+    for length in lengths:
+        product *= length
+    return product
+
+
+def scales_of(proto: onnx.ModelProto, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return scale and zero point of those tensors that hold quantised values."""
+    to_array = need("onnx.numpy_helper").to_array
+    weights = {tensor.name: tensor for tensor in proto.graph.initializer}
+    found = {}
+    for node in proto.graph.node:
+        scaled = node.op_type == "QuantizeLinear" or node.op_type.startswith("QLinear")
+        at = QUANTISED_OUTPUT.get(node.op_type, 1)
+        if scaled and node.output[0] in names and all(name in weights for name in node.input[at : at + 2]):
+            scale, *zero = (to_array(weights[name]).astype(np.float32) for name in node.input[at : at + 2])
+            found[node.output[0]] = float(scale.ravel()[0]), float(zero[0].ravel()[0]) if zero else 0.0
+    return found
