@@ -59,7 +59,7 @@ def main() -> None:
             pixels = read_image(path)
             frame = frame_of(pixels.shape[:2], arguments.size, "full")
             inputs.append(prepare(resize(pixels, frame.resized), tables, order))
-        loops = bare_loops(cut(file, options["layers"]), inputs, threads)
+        loops = bare_loops(bytes(cut(file, options["layers"])), inputs, threads)
         vectorizer = spm.PyramidVectorizer(
             features=spm.FeatureMap(file, size=arguments.size, **options),
             pyramid=spm.SpatialPyramid(levels=(1, 2, 3, 6), pool="max", weights=None),

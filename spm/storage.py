@@ -14,8 +14,11 @@ from ._tools.public import public
 from .errors import SpmError
 
 FORMAT = 2
-TRUSTED = tuple(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error"))
-TRUSTED += ("spm.encoders.Layer",)
+TRUSTED = (
+    *(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error")),
+    "spm.encoders.Layer",
+    "spm.networks.Network",
+)
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
 
 _OF_THIS_MACHINE = {"memory": None, "n_jobs": None, "verbose": False}

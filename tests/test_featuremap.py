@@ -28,8 +28,10 @@ from spm.encoders.codes import Codes
 from spm.errors import ImageError, MissingDependencyError, SpmError
 from spm.features.feature_map import FeatureMap
 from spm.features.frames import Frame, frame_of, prepare, resize, value_tables
-from spm.networks import file as _onnx
+from spm.networks import Network
 from spm.networks import session as _runtime
+from spm.networks.file import read_network
+from spm.networks.graph import graph_of
 from spm.networks.maps import cut, layers
 from spm.pyramid.pyramid import SpatialPyramid
 from spm.vectorizer import PyramidVectorizer
@@ -437,7 +439,7 @@ def test_workers_do_not_change_a_bit(tmp_path, content):
 def test_threads_share_one_session(monkeypatch):
     opened = []
     monkeypatch.setattr(_runtime, "_by_process", {})
-    monkeypatch.setattr(_runtime, "Network", lambda *given: opened.append(given) or Network(*given))
+    monkeypatch.setattr(_runtime, "Session", lambda *given: opened.append(given) or Session(*given))
     network = build(conv(3, 2), seed=5)
     results = [None] * 8
     start = threading.Barrier(8)
@@ -454,7 +456,7 @@ def test_threads_share_one_session(monkeypatch):
         same(result, results[0])
 
 
-Network = _runtime.Network
+Session = _runtime.Session
 
 
 def test_a_run_takes_one_thread():
@@ -466,7 +468,7 @@ def test_only_a_few_networks_stay_open(monkeypatch):
     monkeypatch.setattr(_runtime, "_by_process", {})
     for seed in range(_runtime.KEPT + 2):
         FeatureMap(build(conv(2, 2), seed=seed)).extract(photo())
-    assert len(_runtime._by_process[os.getpid()].networks) == _runtime.KEPT
+    assert len(_runtime._by_process[os.getpid()].opened) == _runtime.KEPT
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
@@ -493,18 +495,19 @@ def _values_and_process(features):
 def test_options_are_kept_and_cloned(tmp_path):
     features = FeatureMap(SMALL, layers=["relu1"], preprocess={"mean": 0.5}, size=(1, 2), policy="warp", flip=True)
     params = features.get_params()
-    assert params["model"] == SMALL and params["preprocess"] == {"mean": 0.5} and params["layers"] == ["relu1"]
+    assert params["model"] == Network(SMALL) and params["preprocess"] == {"mean": 0.5} and params["layers"] == ["relu1"]
     assert clone(features).get_params() == params
     assert clone(features).model is features.model  # not a copy of so many bytes
     assert clone(FeatureMap(tmp_path)).model is not None
     assert pickle.loads(pickle.dumps(features)).get_params() == params
-    assert features.set_params(model=b"other").model == b"other"
+    assert bytes(features.set_params(model=b"other").model) == b"other"
 
 
 def test_content_shows_itself_by_its_size():
     features = FeatureMap(SMALL)
     for shown in (
         features,
+        FeatureMap(Network(SMALL)),
         clone(features),
         pickle.loads(pickle.dumps(features)),
         FeatureMap("x").set_params(model=SMALL),
@@ -519,16 +522,16 @@ def test_its_state_is_plain():
     features = FeatureMap(SMALL, size=None)
     features.extract(photo())
     state = features.__getstate__()
-    assert {type(value) for value in state.values()} <= {np.ndarray, str, int, bool, type(None)}
-    assert state["_model"].tobytes() == SMALL
+    assert {type(value) for value in state.values()} <= {Network, str, int, bool, type(None)}
+    assert bytes(state["model"]) == SMALL
 
 
 def test_a_model_file_may_hold_it(tmp_path):
-    """All that its state has is on the list of types that skops trusts by itself."""
+    """All else that its state has is on the list of types that skops trusts by itself."""
     features = FeatureMap(SMALL, layers=["relu1"], preprocess={"mean": (0.4, 0.5, 0.6)}, size=(40, None))
     data = skops.io.dumps(features)
-    assert skops.io.get_untrusted_types(data=data) == ["spm.FeatureMap"]
-    loaded = skops.io.loads(data, trusted=["spm.FeatureMap"])
+    assert skops.io.get_untrusted_types(data=data) == ["spm.FeatureMap", "spm.networks.Network"]
+    loaded = skops.io.loads(data, trusted=["spm.FeatureMap", "spm.networks.Network"])
     assert loaded.get_params() == features.get_params() and repr(loaded) == repr(features)
     same(loaded.views(photo()), features.views(photo()))
 
@@ -539,7 +542,7 @@ def test_an_embedded_network_needs_no_file(tmp_path):
     features = FeatureMap(path, layers=["relu1"], size=(40, None))
     wanted = features.views(photo())
     assert features.embed_network() is features
-    assert len(features.model) < len(path.read_bytes()) / 10  # what lies behind the layers is gone
+    assert len(bytes(features.model)) < len(path.read_bytes()) / 10  # what lies behind the layers is gone
     path.unlink()
     same(pickle.loads(pickle.dumps(features)).views(photo()), wanted)
     same(clone(features).views(photo()), wanted)
@@ -582,12 +585,28 @@ def test_weights_beside_the_file_count_in_its_fingerprint(tmp_path):
     assert len(prints) == 2
 
 
+def test_weights_that_change_beside_the_file_are_seen(tmp_path):
+    """In the same process, and by a memory of features."""
+    (tmp_path / "other").mkdir()
+    for folder, seed in ((tmp_path, 0), (tmp_path / "other", 1)):
+        proto = onnx.load_model_from_string(build(conv(3, 2, channels=8), seed=seed))
+        onnx.save(proto, folder / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    features = vectorizer(FeatureMap(tmp_path / "net.onnx"), memory=tmp_path / "memory").fit([photo()])
+    before, first = features.transform([photo()]), features.features.fingerprint()
+    (tmp_path / "net.data").write_bytes((tmp_path / "other" / "net.data").read_bytes())
+    assert features.features.fingerprint() != first
+    after = features.transform([photo()])
+    assert not np.array_equal(after, before)
+    wanted = vectorizer(FeatureMap(tmp_path / "other" / "net.onnx")).fit([photo()]).transform([photo()])
+    np.testing.assert_array_equal(after, wanted)
+
+
 # Errors
 
 
 def test_too_small_an_image_names_the_smallest_size(tmp_path):
     network = build(conv(7, 2), pool(3, 2), conv([3, 5]))
-    assert _onnx.graph_of(_onnx.read_network(network)).smallest() == (19, 27)
+    assert graph_of(read_network(network)).smallest() == (19, 27)
     features = FeatureMap(network, size=None)
     for call in (features.extract, features.views, features.check):
         assert call(photo(19, 27)) is None or call is not features.check

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import http.server
+import os
+import pickle
 import random
 import threading
 
+import joblib
 import numpy as np
 import onnx
 import onnxruntime as runtime
 import pytest
+import skops.io
 from onnx import TensorProto, helper, numpy_helper
 
 from spm.errors import MissingDependencyError, SpmError
-from spm.networks import file as _onnx
-from spm.networks import zoo
+from spm.networks import Network, zoo
+from spm.networks import file as _file
+from spm.networks.file import read_network
 from spm.networks.geometry import Axis, Window
+from spm.networks.graph import graph_of
 from spm.networks.maps import cut, layers
+from spm.networks.session import open_network
 from spm.networks.zoo import fetch_network, read_networks
 
 
@@ -104,7 +112,7 @@ WINDOWS = [
 
 
 def trace_of(model, size):
-    return _onnx.graph_of(_onnx.read_network(model)).trace(size)
+    return graph_of(read_network(model)).trace(size)
 
 
 @pytest.mark.parametrize("size", [(9, 13), (12, 10), (16, 11)])
@@ -169,7 +177,7 @@ def random_chain(seed):
 @pytest.mark.parametrize("seed", range(30))
 def test_a_chain_of_operators_sees_what_its_place_says(seed):
     model, last = random_chain(seed)
-    smallest = _onnx.graph_of(_onnx.read_network(model)).smallest()
+    smallest = graph_of(read_network(model)).smallest()
     size = (max(smallest[0], 19), max(smallest[1], 22))
     place = trace_of(model, size)[last]
     lit = run(model, lone_pixels(*size))[0][:, 0] > 0
@@ -186,7 +194,7 @@ def test_a_chain_of_operators_sees_what_its_place_says(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_the_smallest_size_is_the_smallest_that_leaves_something(seed):
     model, last = random_chain(100 + seed)
-    graph = _onnx.graph_of(_onnx.read_network(model))
+    graph = graph_of(read_network(model))
     height, width = graph.smallest()
     assert min(run(model, np.zeros((1, 1, height, width), np.float32))[0].shape) >= 1
     for smaller in [(height - 1, width + 9), (height + 9, width - 1)]:
@@ -296,10 +304,13 @@ def test_channels_may_come_last_on_the_way():
         weights=weights,
     )
     listed = layers(model)
-    assert [layer.name for layer in listed] == ["stem", "first", "scaled"]
-    assert {(layer.stride, layer.offset) for layer in listed} == {((4, 4), (0.0, 0.0))}
-    with pytest.raises(SpmError, match="its channels come last"):
-        cut(model, "wide")
+    assert [layer.name for layer in listed] == ["stem", "normed", "wide", "biased", "first", "scaled"]
+    assert {(layer.stride, layer.offset, layer.grid) for layer in listed} == {((4, 4), (0.0, 0.0), (56, 56))}
+    assert [layer.channels for layer in listed] == [4, 4, 8, 8, 8, 8]
+    image = np.random.default_rng(0).random((1, 3, 32, 40), np.float32)
+    pairs = [open_network(model, name).run(image)[0] for name in ("biased", "first")]
+    np.testing.assert_array_equal(pairs[0][0], pairs[1][0])
+    assert pairs[0][1][:2] == pairs[1][1][:2]
 
 
 def test_an_image_whose_channels_come_last_is_taken():
@@ -310,19 +321,17 @@ def test_an_image_whose_channels_come_last_is_taken():
         weights={"w": ones(1, 3, 2, 2)},
         image=(1, 32, 48, 3),
     )
-    graph = _onnx.graph_of(_onnx.read_network(model))
+    graph = graph_of(read_network(model))
     assert (graph.fixed, graph.dims, graph.channels) == ((32, 48), (1, 2), 3)
     assert layers(model)[-1].grid == (16, 24)
 
 
 LOST = {
-    "ConvTranspose": [node("ConvTranspose", "map u", "lost", strides=[2, 2])],
-    "Resize": [node("Resize", "map none scales", "lost")],
     "Reshape": [node("Reshape", "map to", "lost")],
-    "Softmax": [node("Softmax", "map", "lost", axis=1)],
+    "Softmax": [node("Transpose", "map", "turned", perm=[0, 1, 3, 2]), node("MatMul", "map turned", "lost")],
     "auto_pad": [node("MaxPool", "map", "lost", kernel_shape=[1, 1], strides=[2, 2], auto_pad="SAME_UPPER")],
     "strides": [node("MaxPool", "map", "half", kernel_shape=[1, 1], strides=[2, 2]), node("Add", "map half", "lost")],
-    "constant": [node("Add", "map placed", "lost")],
+    "constant": [node("Concat", "map placed", "lost", axis=3)],
     "rows": [node("Concat", "map map", "lost", axis=2)],
 }
 
@@ -331,11 +340,8 @@ LOST = {
 def test_what_does_not_keep_places_is_no_map_and_the_reason_is_said(case):
     weights = {
         "w": ones(4, 3, 2, 2),
-        "u": ones(4, 4, 2, 2),
-        "none": ones(0),
-        "scales": ones(4),
         "to": np.array([0, 2, -1, 0]),
-        "placed": ones(1, 1, 16, 16),
+        "placed": ones(1, 4, 16, 16),
     }
     behind = node("Relu", "lost", "behind")
     model = network(
@@ -360,7 +366,7 @@ def test_a_cut_computes_the_layers_and_nothing_behind():
     proto = onnx.load_model_from_string(bytes(part))
     assert [value.name for value in proto.graph.output] == ["high", "low_relu"]
     assert [operator.op_type for operator in proto.graph.node] == ["Conv", "Relu", "Conv"]
-    assert repr(part) == f"<network of {len(part):,} bytes>"
+    assert repr(part) == f"<network of {len(bytes(part)):,} bytes>"
     onnx.checker.check_model(proto, full_check=True)
     whole = onnx.load_model_from_string(model)
     whole.graph.output.extend([helper.make_tensor_value_info(name, 1, None) for name in ("high", "low_relu")])
@@ -425,11 +431,142 @@ def test_a_path_is_taken_and_weights_beside_the_file(tmp_path):
     wanted = run(cut(classifier(), "high"), image)[0]
     for place in (path, str(path)):
         np.testing.assert_array_equal(run(cut(place, "high"), image)[0], wanted)
-    assert _onnx.external_files(str(path)) == [str(tmp_path / "net.data")]
+    assert Network(path).files == [str(path), str(tmp_path / "net.data")]
     with pytest.raises(SpmError, match="give its path instead of its content"):
         layers(path.read_bytes())
     (tmp_path / "net.data").unlink()
     with pytest.raises(SpmError, match="damaged or incomplete"):
+        layers(path)
+
+
+# A network as a value
+
+
+def saved_apart(folder, content, constants=False):
+    """Save a network with its weights in another file, in `constants` instead of initialisers if asked for."""
+    folder.mkdir(exist_ok=True)
+    proto = onnx.load_model_from_string(content)
+    if constants:
+        moved = [helper.make_node("Constant", [], [weight.name], value=weight) for weight in proto.graph.initializer]
+        del proto.graph.initializer[:]
+        nodes = [*moved, *proto.graph.node]
+        del proto.graph.node[:]
+        proto.graph.node.extend(nodes)
+    options = {"save_as_external_data": True, "location": "net.data", "size_threshold": 0}
+    onnx.save(proto, folder / "net.onnx", convert_attribute=constants, **options)
+    return folder / "net.onnx"
+
+
+def test_a_network_is_a_value_and_cannot_be_changed(tmp_path):
+    content, path = classifier(), tmp_path / "net.onnx"
+    path.write_bytes(content)
+    network = Network.of(content)
+    assert Network.of(network) is network and Network.of(bytes(bytearray(content))) is network
+    assert copy.copy(network) is copy.deepcopy([network])[0] is network
+    assert network == Network(content) == Network(path) == Network(str(path)) != Network(b"other")
+    assert len({network, Network(content), Network(path)}) == 1
+    assert network != content and network != Network(tmp_path / "none.onnx") == Network(tmp_path / "none.onnx")
+    assert bytes(network) == bytes(Network(path)) == content
+    assert repr(network) == f"<network of {len(content):,} bytes>" and repr(Network("a")) == "Network('a')"
+    for change in (
+        lambda: setattr(network, "path", "x"),
+        lambda: setattr(network, "new", 1),
+        lambda: delattr(network, "path"),
+    ):
+        with pytest.raises(AttributeError, match="cannot be changed"):
+            change()
+    with pytest.raises(SpmError, match=r"path or the content \(bytes\) of an ONNX file, got 3"):
+        Network.of(3)
+
+
+def test_a_network_travels(tmp_path):
+    for network in (Network.of(classifier()), Network("net.onnx")):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            again = pickle.loads(pickle.dumps(network, protocol))
+            assert (again, again.path, repr(again)) == (network, network.path, repr(network))
+        data = skops.io.dumps([{"a": network}, network])
+        assert skops.io.get_untrusted_types(data=data) == ["spm.networks.Network"]
+        loaded = skops.io.loads(data, trusted=["spm.networks.Network"])
+        assert loaded[1] == network and len(data) < len(bytes(network)) + 5000 if network.path is None else True
+    mapped = joblib.Parallel(2, max_nbytes=100)([joblib.delayed(bytes)(Network.of(classifier()))])
+    assert mapped == [classifier()]
+
+
+@pytest.mark.parametrize("constants", [False, True])
+@pytest.mark.parametrize("link", ["symbolic", "hard", "of the file alone"])
+def test_weights_behind_links_are_taken(tmp_path, link, constants):
+    """As the caches of model hubs have them: names that are links to files named by their content."""
+    path = saved_apart(tmp_path / "blobs", classifier(), constants)
+    (tmp_path / "hub").mkdir()
+    linked = tmp_path / "hub" / "net.onnx"
+    for name in ["net.onnx"] if link == "of the file alone" else ["net.onnx", "net.data"]:
+        if link == "hard":
+            os.link(path.with_name(name), linked.with_name(name))
+        else:
+            linked.with_name(name).symlink_to(os.path.join("..", "blobs", name))
+    image = np.random.default_rng(0).random((1, 3, 20, 26), np.float32)
+    np.testing.assert_array_equal(run(cut(linked, "high"), image)[0], run(cut(classifier(), "high"), image)[0])
+    assert Network(linked) == Network(path) and cut(linked) == cut(path)
+    assert len(Network(linked).files) == 2
+
+
+@pytest.mark.parametrize("constants", [False, True])
+def test_a_change_of_any_file_changes_the_digest(tmp_path, constants):
+    path = saved_apart(tmp_path, classifier(), constants)
+    network, data = Network(path), tmp_path / "net.data"
+    first, before = network.digest, data.read_bytes()
+    assert network.digest == first
+    data.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))  # of the same length, at once
+    assert network.digest != first
+    times = data.stat()
+    data.write_bytes(before)
+    os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))  # as copies that keep times do
+    assert network.digest == first
+    path.write_bytes(classifier((32, 32)))
+    assert network.digest == Network(classifier((32, 32))).digest
+
+
+def test_weights_of_inner_graphs_are_found(tmp_path):
+    inner = numpy_helper.from_array(ones(4), "inner")
+    branches = [
+        helper.make_graph(
+            [
+                helper.make_node("Constant", [], [f"{name}_c"], value=inner),
+                node("Add", f"map {name}_c", f"{name}_out"),
+            ],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"{name}_out", 1, None)],
+        )
+        for name in ("yes", "no")
+    ]
+    model = network(
+        node("Relu", "image", "map"),
+        node("If", "flag", "chosen", then_branch=branches[0], else_branch=branches[1]),
+        output="chosen",
+        image=(1, 3, 4, 4),
+        weights={"flag": np.array(True)},
+    )
+    path = saved_apart(tmp_path, model)
+    assert [tensor.name for tensor in _file._tensors_elsewhere(onnx.load(path, load_external_data=False))] != []
+    assert len(Network(path).files) == 2 and read_network(path).graph.node[-1].op_type == "If"
+
+
+@pytest.mark.parametrize("location", ["../net.data", "/net.data"])
+def test_weights_elsewhere_than_beside_are_refused(tmp_path, location):
+    path = saved_apart(tmp_path, classifier())
+    proto = onnx.load(path, load_external_data=False)
+    for tensor in proto.graph.initializer:
+        next(item for item in tensor.external_data if item.key == "location").value = location
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(SpmError, match=r"keeps weights in '\S+', which is not beside it"):
+        layers(path)
+
+
+def test_a_file_of_weights_that_is_cut_off_says_so(tmp_path):
+    path = saved_apart(tmp_path, classifier())
+    (tmp_path / "net.data").write_bytes(b"short")
+    with pytest.raises(SpmError, match=r"damaged or incomplete \(net\.data is too short\)"):
         layers(path)
 
 

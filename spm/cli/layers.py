@@ -20,7 +20,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a line for every map."""
-    from ..networks.maps import NOMINAL, layers
+    from ..networks.maps import layers
+    from ..networks.trace import NOMINAL
 
     found = layers(arguments.model)
     if arguments.json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -15,10 +14,10 @@ from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import MAX_PIXELS, name_of, read_image
-from ..networks.file import Model, NetworkBytes, array_of, need
+from ..networks.file import Model, Network, need
 from ..networks.geometry import Map
 from ..networks.maps import cut
-from ..networks.session import Network, network_digest, open_network
+from ..networks.session import Session, open_network
 from .frames import PREPROCESSINGS, Frame, _check_preprocess, frame_of, prepare, resize, value_tables
 from .local import ExtractorMixin, LocalFeatures
 
@@ -36,11 +35,13 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : path or bytes
-        An ONNX file, or its content. A path must lead to the file wherever workers run; the content travels along.
+    model : path, bytes or spm.networks.Network
+        An ONNX file, or its content, which becomes a `Network`. A path must lead to the file wherever workers run; the
+        content travels along.
     layers : str or sequence of str, optional
-        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed.
-        Each is a layer of every view: the vectorizer encodes and pools each by itself and joins the vectors.
+        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed, or
+        that which a network pools into a pyramid of its own. Each is a layer of every
+        view: the vectorizer encodes and pools each by itself and joins the vectors.
     preprocess : {"imagenet", "caffe", "tf"} or dict, default="imagenet"
         What the network was trained on. ``"imagenet"``: RGB / 255, minus (0.485, 0.456, 0.406), divided by (0.229,
         0.224, 0.225). ``"caffe"``: BGR minus (103.94, 116.78, 123.68). ``"tf"``: RGB / 127.5 - 1. A dict has any of
@@ -55,11 +56,17 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
     flip : bool, default=False
         Whether each size also gives the view of the mirrored image. Its cells are mirrored back, so that they lie
         where they lie in the image.
+    tokens_before : int, optional
+        Of a transformer's layer how many tokens, such as that of the class, stand before those of the grid; they are
+        dropped. By default what is left over of the grid.
 
     Notes
     -----
     Images are resized by averaging areas for whole factors and linearly for the rest. A cell lies centred on the field
     of pixels that it sees, by the arithmetic of the operators before it, and is as long as the stride.
+
+    Where an operator is not known, where cells lie is measured by running the network, with a warning that says so. The
+    tokens of a transformer are cells too, where they are those of a grid.
 
     A network whose file fixes height and width sees images of that size only, with a warning where `size` and `policy`
     ask for another; ``spm.networks.cut(model, layers, free=True)`` frees it.
@@ -84,35 +91,32 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         self,
         model: Model,
         *,
-        layers: str | Sequence[str] | None = None,
+        layers: str | int | Sequence[str | int] | None = None,
         preprocess: str | Mapping[str, Any] = "imagenet",
         size: Size = 224,
         policy: str = "full",
         flip: bool = False,
+        tokens_before: int | None = None,
     ) -> None:
-        self.model = model
+        # DESIGN: content becomes a value that shows itself by its size: to show plain bytes takes seconds.
+        self.model = Network.of(model) if isinstance(model, bytes) else model
         self.layers = layers
         self.preprocess = preprocess
         self.size = size
         self.policy = policy
         self.flip = flip
+        self.tokens_before = tokens_before
 
-    # DESIGN: content is kept as bytes that show themselves by their size: to show plain bytes takes seconds.
-    @property
-    def model(self) -> Model:
-        return self._model
+    def set_params(self, **params: Any) -> FeatureMap:
+        """Set options, as estimators do.
 
-    @model.setter
-    def model(self, value: Model) -> None:
-        self._model = NetworkBytes(value) if type(value) is bytes else value
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {**state, "_model": array_of(self._model)} if isinstance(self._model, bytes) else state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.model = self._model.tobytes() if isinstance(self._model, np.ndarray) else self._model
+        Returns
+        -------
+        self
+        """
+        if isinstance(params.get("model"), bytes):
+            params["model"] = Network.of(params["model"])
+        return super().set_params(**params)
 
     def extract(self, image: Any) -> LocalFeatures:
         """Return the cells of the first layer at the first size.
@@ -156,8 +160,8 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         """Return a digest of all that the features depend on beside the image: the network's content, not its path."""
         import joblib
 
-        options = [self.layers, self.preprocess, self.size, self.policy, self.flip]
-        return str(joblib.hash([network_digest(self.model), need("onnxruntime").__version__, *options]))
+        options = [self.layers, self.preprocess, self.size, self.policy, self.flip, self.tokens_before]
+        return str(joblib.hash([Network.of(self.model).digest, need("onnxruntime").__version__, *options]))
 
     def embed_network(self) -> FeatureMap:
         """Put the network's content, cut behind the layers, in the place of its path, so that the options are all.
@@ -166,13 +170,13 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         -------
         self
         """
-        self.model = cut(self.model, self.layers)
+        self.model = cut(self.model, self.layers, tokens_before=self.tokens_before)
         return self
 
     def _prepare(self, image: Any) -> tuple[Callable[[Frame, bool], tuple[LocalFeatures, ...]], list[Frame]]:
         """Return what turns a frame of the image, mirrored or not, into a view, and the frames; all is checked."""
         sizes = self._check_options()
-        network = open_network(self.model, self.layers)
+        network = open_network(self.model, self.layers, self.tokens_before)
         tables, order = value_tables(self.preprocess, network.graph.channels)
         fixed = network.graph.fixed
         if fixed[0] is not None:
@@ -185,9 +189,11 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         def see(frame: Frame, mirrored: bool) -> tuple[LocalFeatures, ...]:
             top, left, height, width = frame.part
             seen = resize(pixels, frame.resized)[top : top + height, left : left + width]
-            maps = network.run(prepare(seen[:, ::-1] if mirrored else seen, tables, order))
-            places = network.places(frame.size)
-            return tuple(_cells(*pair, frame, mirrored) for pair in zip(maps, places, strict=True))
+            try:
+                maps = network.run(prepare(seen[:, ::-1] if mirrored else seen, tables, order))
+            except SpmError as error:
+                raise ImageError(name_of(image), str(error)) from error
+            return tuple(_cells(*pair, frame, mirrored) for pair in maps)
 
         return see, frames
 
@@ -205,11 +211,12 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     def _check_options(self) -> list[int | None]:
         """Check all options but the network; return the sizes."""
-        if not isinstance(self.model, str | os.PathLike | bytes):
-            raise SpmError(f"model must be the path or the content (bytes) of an ONNX file, got {self.model!r:.80}")
+        Network.of(self.model)
         sizes: list[Any] = list(self.size) if isinstance(self.size, Sequence | np.ndarray) else [self.size]
         check_choice("policy", self.policy, POLICIES)
         check_choice("flip", self.flip, (False, True))
+        if self.tokens_before is not None:
+            check_number("tokens_before", self.tokens_before, least=0, integer=True)
         if isinstance(self.preprocess, str):
             check_choice("preprocess", self.preprocess, PREPROCESSINGS)
         else:
@@ -226,7 +233,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         return sizes
 
 
-def _check_frame(image: Any, network: Network, frame: Frame) -> None:
+def _check_frame(image: Any, network: Session, frame: Frame) -> None:
     height, width = frame.size
     seen = f"the image has {frame.image[1]} x {frame.image[0]} pixels"
     if frame.size != frame.image:

@@ -17,7 +17,8 @@ Any network of torchvision, or of timm, becomes such a file with free height and
 hold them to one size, export ``network.features``.
 """
 
+from .file import Network
 from .maps import Layer, cut, layers
 from .zoo import fetch_network, read_networks
 
-__all__ = ["Layer", "cut", "fetch_network", "layers", "read_networks"]
+__all__ = ["Layer", "Network", "cut", "fetch_network", "layers", "read_networks"]

@@ -1,41 +1,32 @@
-"""ONNX, imported in one place: a network's file in, what there is to know of its maps out."""
+"""A network's file, or its content, in; a frozen value that knows all it depends on, and its ONNX graph, out."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
-from collections.abc import Sequence
-from functools import lru_cache
+import threading
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
+from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
-from .geometry import ROWS_COLUMNS, Graph, Shape, Step, rule_of
+from .training import leave_training
 
 if TYPE_CHECKING:
     import onnx
 
-SMALL = 16  # values that a constant may have to be read as an option
+HINT = "give the path or the content of an .onnx file"
+TICK = 20_000_000  # nanoseconds within which a file system may give two writes of a file the same time
 
-Model = str | os.PathLike[str] | bytes
-
-
-class NetworkBytes(bytes):
-    """The content of an ONNX file, which shows itself by its size."""
-
-    def __repr__(self) -> str:
-        return f"<network of {len(self):,} bytes>"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> NetworkBytes:
-        return self
-
-
-@lru_cache(maxsize=4)
-def array_of(network: bytes) -> np.ndarray:
-    """Return a network's content as an array: one and the same for equal contents, so that a file holds it once."""
-    return np.frombuffer(network, dtype=np.uint8)
+FileState = tuple[str, int, int, int, int]
+"""What tells a file from what it was before: its path, two times, size and inode, links followed."""
 
 
 def need(module: str) -> Any:
@@ -54,6 +45,203 @@ def need(module: str) -> Any:
         ) from error
 
 
+@public("spm.networks")
+class Network:
+    """A network as a value: the path of an ONNX file, or its content. It cannot be changed, and copies are itself.
+
+    Networks are equal when all that their results depend on is: the file, and the weights that it keeps in others.
+
+    Parameters
+    ----------
+    model : path or bytes
+        An ONNX file, or its content. A path is read when it is needed, and again when the file has changed.
+
+    Attributes
+    ----------
+    path : str or None
+        None for content.
+    digest : str
+        Of the content of the file and of every file that holds weights of it; so two paths may have one. It is made
+        anew when one of these files has changed.
+
+    Examples
+    --------
+    >>> from spm.networks import Network
+    >>> network = Network(b"what an .onnx file has")
+    >>> network, bytes(network)
+    (<network of 22 bytes>, b'what an .onnx file has')
+    >>> Network("net.onnx")
+    Network('net.onnx')
+    """
+
+    path: str | None
+    _content: np.ndarray | None  # an array: files of models hold one and the same array once
+
+    def __init__(self, model: str | os.PathLike[str] | bytes) -> None:
+        if isinstance(model, bytes | bytearray | memoryview):
+            self.__setstate__({"path": None, "content": np.frombuffer(bytes(model), dtype=np.uint8)})
+        elif isinstance(model, str | os.PathLike):
+            self.__setstate__({"path": os.fsdecode(model), "content": None})
+        else:
+            raise SpmError(f"model must be the path or the content (bytes) of an ONNX file, got {model!r:.80}")
+
+    @classmethod
+    def of(cls, model: Model) -> Network:
+        """Return the network of a path or content, or a network itself. Equal contents in use are one object."""
+        if isinstance(model, Network):
+            return model
+        network = cls(model)
+        if network.path is not None:
+            return network
+        digest = network.digest
+        with _lock:
+            return _in_use.setdefault(digest, network)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that the network's results depend on."""
+        state = self.state
+        try:
+            return state if isinstance(state, str) else _digest(state)
+        except OSError as error:
+            raise _unreadable(str(self.path), error) from error
+
+    @functools.cached_property
+    def _digest_of_content(self) -> str:
+        assert self._content is not None
+        return blake2b(self._content.data, digest_size=20).hexdigest()
+
+    @property
+    def state(self) -> str | tuple[FileState, ...]:
+        """What tells the network from others at little cost: a digest of content, or the state of each file."""
+        if self.path is None:
+            return self._digest_of_content
+        try:
+            file = _file_state(self.path)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        try:
+            return file, *(_file_state(path) for path in _beside(file))
+        except OSError as error:
+            raise _damaged(self.path, error) from error
+
+    @property
+    def files(self) -> list[str]:
+        """The paths of the file and of those that hold weights of it; of content none."""
+        return [] if self.path is None else [state[0] for state in self.state if not isinstance(state, str)]
+
+    def __bytes__(self) -> bytes:
+        if self._content is not None:
+            return self._content.tobytes()
+        assert self.path is not None
+        try:
+            return Path(self.path).read_bytes()
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+    def __repr__(self) -> str:
+        return f"Network({self.path!r})" if self._content is None else f"<network of {len(self._content):,} bytes>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        if self is other or (self.path is not None and self.path == other.path):
+            return True
+        try:
+            return self.digest == other.digest
+        except SpmError:  # a file that is not there
+            return False
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a network cannot be changed: make another for another {name}")
+
+    __delattr__ = functools.partialmethod(__setattr__, value=None)
+
+    def __copy__(self) -> Network:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "content": self._content}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        path, content = state["path"], state["content"]
+        if content is not None and content.flags.writeable:  # of a pickle, or mapped from a file by a pool of workers
+            content = np.frombuffer(content.tobytes(), dtype=np.uint8)
+        self.__dict__.update(path=path, _content=content)
+
+
+Model = str | os.PathLike[str] | bytes | Network
+
+_in_use: WeakValueDictionary[str, Network] = WeakValueDictionary()  # contents, by digest
+_lock = threading.Lock()
+
+
+def _unreadable(path: str, error: OSError) -> SpmError:
+    return SpmError(f"{path}: the network cannot be read ({error.strerror}): {HINT}")
+
+
+def _file_state(path: str) -> FileState:
+    status = os.stat(path)
+    if 0 <= time.time_ns() - status.st_mtime_ns < TICK:  # what is written next shall have another time
+        time.sleep(TICK / 1e9)
+        status = os.stat(path)
+    return os.path.abspath(path), status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(files: tuple[FileState, ...]) -> str:
+    digest = blake2b(digest_size=20)
+    for path, *_ in files:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _beside(file: FileState) -> tuple[str, ...]:
+    """Return the paths of the files that hold weights of an ONNX file; none if it cannot be read as one."""
+    try:
+        proto = need("onnx").load_model_from_string(Path(file[0]).read_bytes())
+    except MissingDependencyError:
+        raise
+    except Exception:  # protobuf's own error class moves from version to version
+        return ()
+    return tuple(sorted({_place(file[0], _external(tensor)["location"]) for tensor in _tensors_elsewhere(proto)}))
+
+
+def _place(path: str, location: str) -> str:
+    """Return where a file with weights lies: beside the ONNX file, or beside what that is a link to."""
+    if os.path.isabs(location) or ".." in Path(location).parts:
+        raise SpmError(f"{path}: the network keeps weights in {location!r}, which is not beside it: export it again")
+    beside = os.path.join(os.path.dirname(path), location)
+    behind = os.path.join(os.path.dirname(os.path.realpath(path)), location)
+    return behind if not os.path.exists(beside) and os.path.exists(behind) else beside
+
+
+def _external(tensor: onnx.TensorProto) -> dict[str, str]:
+    return {"location": "", **{item.key: item.value for item in tensor.external_data}}
+
+
+def _tensors_elsewhere(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Find the tensors whose values lie in other files: weights and constants, of inner graphs and functions too."""
+    external = need("onnx").TensorProto.EXTERNAL
+    todo: list[Any] = [proto.graph, *proto.functions]
+    while todo:
+        graph = todo.pop()
+        attributes = [attribute for node in graph.node for attribute in node.attribute]
+        todo += [inner for item in attributes for inner in (*([item.g] * item.HasField("g")), *item.graphs)]
+        tensors = [*getattr(graph, "initializer", ()), *(item.t for item in attributes if item.HasField("t"))]
+        tensors += [tensor for item in attributes for tensor in item.tensors]
+        yield from (tensor for tensor in tensors if tensor.data_location == external)
+
+
 def read_network(model: Model) -> onnx.ModelProto:
     """Read an ONNX file, weights beside it included, and infer the shapes of its tensors.
 
@@ -63,112 +251,49 @@ def read_network(model: Model) -> onnx.ModelProto:
         If the file cannot be read or is no ONNX file, or if the content is given of a file whose weights lie in
         another.
     """
-    onnx = need("onnx")
-    name = "the network" if isinstance(model, bytes) else os.fsdecode(model)
-    hint = "give the path or the content of an .onnx file"
+    onnx, network = need("onnx"), Network.of(model)
+    name, data = network.path or "the network", bytes(network)
     try:
-        data = model if isinstance(model, bytes) else Path(name).read_bytes()
-    except OSError as error:
-        raise SpmError(f"{name}: the network cannot be read ({error.strerror}): {hint}") from error
-    try:
-        proto = onnx.load_model_from_string(bytes(data))
+        proto = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own error class moves from version to version
-        raise SpmError(f"{name}: this is no ONNX file: {hint}") from error
+        raise SpmError(f"{name}: this is no ONNX file: {HINT}") from error
     if not proto.graph.node:
-        raise SpmError(f"{name}: this is no ONNX file, or a network without operators: {hint}")
-    external = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer)
-    if external and isinstance(model, bytes):
-        raise SpmError("the network keeps its weights in another file: give its path instead of its content")
+        raise SpmError(f"{name}: this is no ONNX file, or a network without operators: {HINT}")
+    _take_in(proto, network.path)
+    leave_training(proto)
     try:
-        if external:
-            need("onnx.external_data_helper").load_external_data_for_model(proto, os.path.dirname(name))
         if proto.functions:
             proto = need("onnx.inliner").inline_local_functions(proto)
         return need("onnx.shape_inference").infer_shapes(proto, data_prop=True)
     except MissingDependencyError:
         raise
     except Exception as error:
-        raise SpmError(f"{name}: the network is damaged or incomplete ({error}): get or export it again") from error
+        raise _damaged(name, error) from error
 
 
-def external_files(path: str) -> list[str]:
-    """Return the files beside an ONNX file that hold weights of it."""
-    onnx = need("onnx")
-    proto = onnx.load_model_from_string(Path(path).read_bytes())
-    tensors = [tensor for tensor in proto.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    names = {item.value for tensor in tensors for item in tensor.external_data if item.key == "location"}
-    return [os.path.join(os.path.dirname(path), name) for name in sorted(names)]
+def _damaged(name: str, reason: object) -> SpmError:
+    return SpmError(f"{name}: the network is damaged or incomplete ({reason}): get or export it again")
 
 
-def graph_of(proto: onnx.ModelProto) -> Graph:
-    """Return what there is to know of a network to tell where its maps lie.
+def _take_in(proto: onnx.ModelProto, path: str | None) -> None:
+    """Read the values that lie in other files into a network.
 
-    Raises
-    ------
-    SpmError
-        If it does not take exactly one image.
+    DESIGN: onnx's own reader refuses links, symbolic or hard, which the caches of model hubs are made of.
     """
-    graph, shapes = proto.graph, _shapes(proto)
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        listed = ", ".join(repr(value.name) for value in inputs) or "none"
-        raise SpmError(f"a network must have one input, the image; this has {len(inputs)}: {listed}")
-    image = inputs[0].name
-    channels, dims = _check_image(image, shapes.get(image), inputs[0].type.tensor_type.elem_type)
-    height, width = (shapes[image][dim] for dim in dims)
-    return Graph(image, channels, dims, (height or width, width or height), _steps(proto, image, shapes), shapes)
-
-
-def _check_image(name: str, shape: Shape | None, kind: int) -> tuple[int, tuple[int, int]]:
-    """Return the channels of the input and which of its dimensions are rows and columns."""
-    onnx = need("onnx")
-    if shape is None or len(shape) != 4 or kind not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
-        listed = "unknown" if shape is None else " x ".join(str(length or "?") for length in shape)
-        raise SpmError(
-            "a network must take an image, float of shape (batch, 3, height, width); "
-            f"the input {name!r} is {onnx.TensorProto.DataType.Name(kind).lower()} of shape {listed}"
-        )
-    last = shape[1] not in (1, 3) and shape[3] in (1, 3)
-    channels = (shape[3] if last else shape[1]) or 3
-    if channels not in (1, 3):
-        raise SpmError(f"a network must take an image of 1 or 3 channels; the input {name!r} has {channels}")
-    return channels, (1, 2) if last else ROWS_COLUMNS
-
-
-def _shapes(proto: onnx.ModelProto) -> dict[str, Shape]:
-    """Return the shapes of all tensors and constants that have one, None for what is free."""
-    graph = proto.graph
-    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        if kind.HasField("shape"):
-            shapes[value.name] = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim)
-    return shapes
-
-
-def _steps(proto: onnx.ModelProto, image: str, shapes: dict[str, Shape]) -> list[Step]:
-    """Return the operators through which the image goes."""
-    onnx, to_array = need("onnx"), need("onnx.numpy_helper").to_array
-    small = {t.name: to_array(t).ravel() for t in proto.graph.initializer if 0 < _size(t.dims) <= SMALL}
-    moving, steps = {image}, []
-    for node in proto.graph.node:
-        options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        if node.op_type == "Constant" and "value" in options and _size(options["value"].dims) <= SMALL:
-            small[node.output[0]] = to_array(options["value"]).ravel()
-        if moving.isdisjoint(node.input):
-            continue
-        moving.update(node.output)
-        options = {name: value.decode() if isinstance(value, bytes) else value for name, value in options.items()}
-        op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-        rule = rule_of(op, options, [small.get(name) for name in node.input], [shapes.get(name) for name in node.input])
-        outputs = tuple(node.output) if op == "Split" else (node.output[0],)
-        steps.append(Step(op, node.name or node.output[0], tuple(node.input), outputs, rule))
-    return steps
-
-
-def _size(dims: Sequence[int]) -> int:
-    size = 1
-    for length in dims:
-        size *= length
-    return size
+    tensors = list(_tensors_elsewhere(proto))
+    if tensors and path is None:
+        raise SpmError("the network keeps its weights in another file: give its path instead of its content")
+    for tensor in tensors:
+        assert path is not None
+        told = _external(tensor)
+        try:
+            with open(_place(path, told["location"]), "rb") as file:
+                file.seek(int(told.get("offset", 0)))
+                data = file.read(int(told["length"])) if "length" in told else file.read()
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+        if len(data) < int(told.get("length", 0)):
+            raise _damaged(path, f"{told['location']} is too short")
+        tensor.raw_data = data
+        tensor.data_location = need("onnx").TensorProto.DEFAULT
+        del tensor.external_data[:]

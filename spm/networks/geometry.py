@@ -1,17 +1,19 @@
-"""Where a network's maps lie: its operators and an image's size in, every map's cells, stride and offset out."""
+"""What operators do to maps: the cells, stride and offset of a map in, those behind an operator out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import numpy as np
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
 
 ROWS_COLUMNS = (2, 3)
 """Which dimensions of a tensor are rows and columns when the channels come first."""
 
 Shape = tuple[int | None, ...]
+
+Number = int | Fraction
+"""Pixels: whole, unless a map was enlarged or shrunk by a factor that divides nothing."""
 
 
 class Axis(NamedTuple):
@@ -21,9 +23,9 @@ class Axis(NamedTuple):
     ----------
     length : int
         Number of cells.
-    stride : int
+    stride : int or Fraction
         Pixels from one cell to the next.
-    low, high : int
+    low, high : int or Fraction
         The edges, in pixels, of what the first cell sees, its receptive field; they may lie outside the image.
 
     Examples
@@ -34,27 +36,57 @@ class Axis(NamedTuple):
     """
 
     length: int
-    stride: int = 1
-    low: int = 0
-    high: int = 1
+    stride: Number = 1
+    low: Number = 0
+    high: Number = 1
 
     @property
     def offset(self) -> float:
         """The pixel position of the first cell's near edge: a cell is as long as the stride, centred on its field."""
-        return (self.low + self.high - self.stride) / 2
+        return float((self.low + self.high - self.stride) / 2)
 
     @property
-    def field(self) -> int:
+    def field(self) -> Number:
         """How many pixels a cell sees."""
         return self.high - self.low
 
+    def cut_into(self, length: int) -> Axis:
+        """Return the same stretch of the image cut into another number of cells."""
+        if length in (self.length, 0):
+            return self._replace(length=length)
+        stride = _plain(Fraction(self.length, length) * self.stride)
+        shift = Fraction(stride - self.stride) / 2  # the first cell's near edge stays where it is
+        return Axis(length, stride, _plain(self.low + shift), _plain(self.high + shift))
+
+
+def _plain(value: Number) -> Number:
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+
 
 class Map(NamedTuple):
-    """A tensor with places in the image: how they lie, and which of its dimensions are rows and columns."""
+    """A tensor with places in the image: how they lie, and which of its dimensions are rows and columns.
+
+    Where these are one and the same dimension, it holds the cells row by row, as a transformer's tokens do, `before`
+    others standing before them. `measured` tells whether the image was followed through the operators all the way, or
+    some of them had to be run to see what they do.
+    """
 
     down: Axis
     across: Axis
     dims: tuple[int, int] = ROWS_COLUMNS
+    before: int = 0
+    measured: bool = False
+
+    @property
+    def tokens(self) -> bool:
+        """Whether rows and columns are one dimension."""
+        return self.dims[0] == self.dims[1]
+
+    def lengths(self) -> dict[int, int]:
+        """Return the lengths of the dimensions that are rows and columns."""
+        if self.tokens:
+            return {self.dims[0]: self.before + self.down.length * self.across.length}
+        return {self.dims[0]: self.down.length, self.dims[1]: self.across.length}
 
 
 Place = Map | str | None
@@ -64,7 +96,7 @@ Rule = Callable[[list[Place], list[Shape | None]], Place]
 """The places and shapes of an operator's inputs in, the place of its output out."""
 
 
-class _LostError(Exception):
+class LostError(Exception):
     """An operator does not keep the places of a map; the message ends "which ..."."""
 
 
@@ -155,8 +187,8 @@ class Shift:
         place = places[0]
         if not isinstance(place, Map):
             return place
-        if self.first > min(place.dims):
-            raise _LostError("which takes rows or columns apart")
+        if self.first > min(place.dims) or place.tokens:
+            raise LostError("which takes rows or columns apart")
         return place._replace(dims=(place.dims[0] + self.by, place.dims[1] + self.by))
 
 
@@ -168,12 +200,12 @@ class Mix:
     vector: bool = False  # whether mixing along rows and columns leaves one value for the image
 
     def __call__(self, places: list[Place], shapes: list[Shape | None]) -> Place:
-        place, mixed = places[0], {dim % 4 for dim in self.dims}
+        place, mixed = places[0], {dim % _rank(shapes[0]) for dim in self.dims}
         if not isinstance(place, Map) or mixed.isdisjoint(place.dims):
             return place
         if self.vector and mixed == set(place.dims):
             return None
-        raise _LostError("which mixes different places")
+        raise LostError("which mixes different places")
 
 
 @dataclass(frozen=True)
@@ -189,204 +221,107 @@ class Join:
         maps = [place for place in places if isinstance(place, Map)]
         if not maps:
             return next((place for place in places if place is not None), None)
-        dims = maps[0].dims
+        dims, first = maps[0].dims, shapes[places.index(maps[0])]
         for place, shape in zip(places, shapes, strict=True):
-            if isinstance(place, Map) or (self.axis is None and _fits_any_place(shape, dims)):
+            if isinstance(place, Map) or (self.axis is None and _fits(shape, maps[0], _rank(first))):
                 continue
             if isinstance(place, str):
                 return place
-            raise _LostError("which joins it with something that has other places")
-        if any(place.dims != dims for place in maps) or (self.axis is not None and self.axis % 4 in dims):
-            raise _LostError("which joins different places")
-        return Map(_joined([place.down for place in maps]), _joined([place.across for place in maps]), dims)
+            raise LostError("which joins it with something that has other places")
+        if len({(place.dims, place.before) for place in maps}) > 1:
+            raise LostError("which joins different places")
+        if self.axis is not None and self.axis % _rank(first) in dims:
+            raise LostError("which joins different places")
+        down, across = _joined([place.down for place in maps]), _joined([place.across for place in maps])
+        return maps[0]._replace(down=down, across=across, measured=any(place.measured for place in maps))
 
 
 def _joined(axes: list[Axis]) -> Axis:
     if len({(axis.length, axis.stride) for axis in axes}) > 1:
-        raise _LostError("which joins maps of different sizes or strides")
+        raise LostError("which joins maps of different sizes or strides")
     return axes[0]._replace(low=min(axis.low for axis in axes), high=max(axis.high for axis in axes))
 
 
-def _fits_any_place(shape: Shape | None, dims: tuple[int, int]) -> bool:
-    """Whether a tensor of that shape has one row and one column, so that it is the same for every place."""
-    if shape is None or len(shape) > 4:
+def _rank(shape: Shape | None) -> int:
+    return 4 if shape is None else len(shape)
+
+
+def _fits(shape: Shape | None, place: Map, rank: int) -> bool:
+    """Whether a tensor without places of its own has one value for all, or one for each, of a map's."""
+    if shape is None or len(shape) > rank:
         return False
-    return all(length == 1 for length in (shape[dim - 4 :][0] for dim in dims if 4 - dim <= len(shape)))
+    lengths = {dim - rank + len(shape): length for dim, length in place.lengths().items()}
+    return all(shape[dim] in (1, length) for dim, length in lengths.items() if dim >= 0)
 
 
 def _along_both(place: Place, along: Callable[[int, Axis], Axis]) -> Place:
     if not isinstance(place, Map):
         return place
     if place.dims != ROWS_COLUMNS:
-        raise _LostError("which slides over other dimensions than rows and columns")
-    return Map(along(0, place.down), along(1, place.across))
+        raise LostError("which slides over other dimensions than rows and columns")
+    return place._replace(down=along(0, place.down), across=along(1, place.across))
 
 
-def _keep(places: list[Place], shapes: list[Shape | None]) -> Place:
+@dataclass(frozen=True)
+class Reshape:
+    """A new shape: rows and columns stay if they are dimensions of it, or one dimension together."""
+
+    target: tuple[int, ...]
+    allow_zero: bool = False
+
+    def __call__(self, places: list[Place], shapes: list[Shape | None]) -> Place:
+        place, shape = places[0], shapes[0]
+        if not isinstance(place, Map) or shape is None or None in shape:
+            return lose(places, shapes)
+        old = [int(length or 0) for length in shape]
+        new = [old[k] if not n and not self.allow_zero else n for k, n in enumerate(self.target)]
+        new = [_product(old) // max(-_product(new), 1) if n == -1 else n for n in new]
+        at = _starts(new)
+        first, second = (_product(old[:dim]) for dim in place.dims)
+        rows, columns = place.down.length, place.across.length
+        if not place.tokens and (first, rows) in at and (second, columns) in at:
+            return place._replace(dims=(at[first, rows], at[second, columns]))
+        together = place.dims[1] in (place.dims[0], place.dims[0] + 1)
+        if together and (first, place.before + rows * columns) in at:
+            return place._replace(dims=(at[first, place.before + rows * columns],) * 2)
+        if place.tokens and not place.before and (first, rows) in at and (first * rows, columns) in at:
+            return place._replace(dims=(at[first, rows], at[first * rows, columns]))
+        raise LostError("which does not keep rows and columns")
+
+
+def _starts(shape: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Return the dimensions of a shape by how many of them are stepped over to come to one, and its length."""
+    found: dict[tuple[int, int], int] = {}
+    for dim, length in enumerate(shape):
+        found.setdefault((_product(shape[:dim]), length), dim)
+    return found
+
+
+def _product(lengths: Sequence[int]) -> int:
+    product = 1
+    for length in lengths:
+        product *= length
+    return product
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Channels laid out as blocks of cells."""
+
+    size: int
+
+    def __call__(self, places: list[Place], shapes: list[Shape | None]) -> Place:
+        return _along_both(places[0], lambda _, axis: axis.cut_into(axis.length * self.size))
+
+
+def keep(places: list[Place], shapes: list[Shape | None]) -> Place:
+    """The rule of an operator that leaves places where they are."""
     return places[0]
 
 
-def _lose(places: list[Place], shapes: list[Shape | None]) -> Place:
-    known = next((place for place in places if isinstance(place, str)), None)
-    if known is None:
-        raise _LostError("which does not keep rows and columns")
-    return known
-
-
-# fmt: off
-_KEEPING = {
-    "Abs", "BatchNormalization", "Cast", "Ceil", "Celu", "Clip", "DequantizeLinear", "Dropout", "Elu", "Erf", "Exp",
-    "Floor", "Gelu", "GroupNormalization", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN",
-    "LeakyRelu", "Log", "Mish", "Neg", "QuantizeLinear", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
-    "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu",
-}
-_JOINING = {"Add", "Div", "Max", "Mean", "Min", "Mul", "PRelu", "Pow", "Sub", "Sum", "Where"}
-# fmt: on
-_SLIDING = {"AveragePool", "Conv", "LpPool", "MaxPool"}
-_GLOBAL = {"GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"}
-_REDUCING = {"ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"}
-
-
-def rule_of(
-    op: str, options: dict[str, Any], constants: Sequence[np.ndarray | None], shapes: Sequence[Shape | None]
-) -> Rule:
-    """Return the rule by which an ONNX operator moves places.
-
-    Parameters
-    ----------
-    op : str
-        The operator's type.
-    options : dict
-        Its attributes.
-    constants : sequence of ndarray or None
-        The values of its inputs where they are constants and small.
-    shapes : sequence of tuple or None
-        The shapes of its inputs where they are known.
-    """
-    if op in _KEEPING:
-        return _keep
-    if op in _JOINING:
-        return Join()
-    if op in _SLIDING:
-        return _window(op, options, shapes)
-    if op in _GLOBAL:
-        return Mix(ROWS_COLUMNS, vector=True)
-    axes = options.get("axes", constants[1] if len(constants) > 1 else None)
-    if op in _REDUCING and axes is not None and (options.get("keepdims", 1) or set(axes) <= {2, 3}):
-        return Mix(tuple(int(axis) for axis in axes), vector=True)
-    if op == "Concat":
-        return Join(axis=options["axis"])
-    if op in ("Split", "LayerNormalization"):
-        first = options.get("axis", 0 if op == "Split" else -1) % 4
-        return Mix((first,) if op == "Split" else tuple(range(first, 4)))
-    if op == "MatMul" and shapes[1] is not None and len(shapes[1]) == 2:
-        return Mix((3,))
-    if op == "Transpose" and "perm" in options:
-        return Turn(tuple(options["perm"]))
-    if op in ("Slice", "Gather", "Unsqueeze"):
-        return _of_channels(op, options, constants, shapes)
-    if op == "SpaceToDepth":
-        return Window((options["blocksize"],) * 2, (options["blocksize"],) * 2)
-    if op == "Pad":
-        return _border(options, constants)
-    return _lose
-
-
-def _window(op: str, options: dict[str, Any], shapes: Sequence[Shape | None]) -> Rule:
-    kernel = options.get("kernel_shape") or (shapes[1] or ())[2:]  # of a convolution, that of its weights
-    if len(kernel) != 2 or None in kernel:
-        return _lose
-    window = Window(
-        tuple(kernel),
-        tuple(options.get("strides", (1, 1))),
-        tuple(options.get("dilations", (1, 1))),
-        tuple(options.get("pads", (0, 0, 0, 0))),
-        options.get("auto_pad", "NOTSET"),
-        bool(options.get("ceil_mode", 0)),
-    )
-    # onnxruntime refuses some of these and shifts others, against the standard (1.32, compared pixel by pixel)
-    gaps = op != "Conv" and any(k < step for k, step in zip(window.kernel, window.stride, strict=True))
-    odd = window.auto_pad.startswith("SAME") and (window.dilation != (1, 1) or gaps)
-    return _lose if odd else window
-
-
-def _of_channels(
-    op: str, options: dict[str, Any], constants: Sequence[np.ndarray | None], shapes: Sequence[Shape | None]
-) -> Rule:
-    """Return the rule of an operator that chooses among channels: half of them, or each by itself."""
-    if op == "Gather":
-        axis = options.get("axis", 0)
-        return Shift(axis + 1, -1) if shapes[1] == () and axis >= 0 else Mix((axis,))
-    at = 3 if op == "Slice" else 1
-    axes = options.get("axes", constants[at] if len(constants) > at else None)
-    if axes is None or (op == "Unsqueeze" and (len(axes) != 1 or axes[0] < 0)):
-        return _lose
-    return Mix(tuple(int(axis) for axis in axes)) if op == "Slice" else Shift(int(axes[0]), 1)
-
-
-def _border(options: dict[str, Any], constants: Sequence[np.ndarray | None]) -> Rule:
-    pads = options.get("pads", constants[1] if len(constants) > 1 else None)
-    if pads is None or len(pads) != 8 or len(constants) > 3:  # not known, of another rank, or of some axes only
-        return _lose
-    return Border(tuple(int(pads[i]) for i in (2, 3, 6, 7)))
-
-
-class Step(NamedTuple):
-    """One operator of a graph: its type and name, the tensors that it reads and writes, and its rule."""
-
-    op: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    rule: Rule
-
-
-@dataclass
-class Graph:
-    """What there is to know of a network to tell where its maps lie.
-
-    Parameters
-    ----------
-    image : str
-        The input's name.
-    channels : int
-        Its channels, 1 or 3.
-    dims : (int, int)
-        Which of its dimensions are rows and columns.
-    fixed : (int or None, int or None)
-        Its height and width, where the file fixes them.
-    steps : list of Step
-        The operators in the order of the graph, without those that compute constants.
-    shapes : dict
-        The shapes of tensors and constants as far as they can be inferred, None for what is free.
-    """
-
-    image: str
-    channels: int
-    dims: tuple[int, int]
-    fixed: tuple[int | None, int | None]
-    steps: list[Step] = field(default_factory=list)
-    shapes: dict[str, Shape] = field(default_factory=dict)
-
-    def trace(self, size: tuple[int, int]) -> dict[str, Place]:
-        """Tell where every tensor lies for an image of that height and width."""
-        found: dict[str, Place] = {self.image: Map(Axis(size[0]), Axis(size[1]), self.dims)}
-        for step in self.steps:
-            shapes = [self.shapes.get(name) for name in step.inputs if name]
-            try:
-                place = step.rule([found.get(name) for name in step.inputs if name], shapes)
-            except _LostError as error:
-                place = f"it lies at or behind {step.op} {step.name!r}, {error}"
-            if isinstance(place, Map) and min(place.down.length, place.across.length) < 1:
-                place = TooSmall(f"nothing is left of it behind {step.op} {step.name!r}")
-            found.update(dict.fromkeys(step.outputs, place))
-        return found
-
-    def smallest(self, largest: int = 4096) -> tuple[int, int]:
-        """Return the smallest height and width, up to `largest`, of which every operator leaves something."""
-
-        def fits(size: tuple[int, int]) -> bool:
-            return not any(isinstance(place, TooSmall) for place in self.trace(size).values())
-
-        height = next((n for n in range(1, largest) if fits((n, largest))), largest)
-        return height, next((n for n in range(1, largest) if fits((largest, n))), largest)
+def lose(places: list[Place], shapes: list[Shape | None]) -> Place:
+    """The rule of an operator that is not known, or takes places apart."""
+    known = [place for place in places if isinstance(place, str)]
+    if known and not any(isinstance(place, Map) for place in places):
+        return known[0]
+    raise LostError("which does not keep rows and columns")

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
-from hashlib import blake2b
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import SpmError
-from .file import Model, external_files, graph_of, need, read_network
+from .file import Model, Network, need, read_network
 from .geometry import Map, TooSmall
-from .maps import choose, cut_out
+from .graph import graph_of, scales_of
+from .maps import Names, choose, cut_out, names_of
+from .trace import Graph
 
 KEPT = 4  # networks that a process keeps open
 REMEMBERED = 1000  # sizes of which an open network remembers the places
 
 
-class Network:
+class Session:
     """An open network, cut behind some of its layers. Threads may share it; a run takes one thread.
 
     Parameters
     ----------
-    model : path or bytes
-    layers : str, sequence of str or None
+    model : path, bytes or Network
+    layers : str, int, sequence of these or None
+    tokens_before : int or None
         As `FeatureMap` takes them.
 
     Attributes
@@ -37,23 +39,25 @@ class Network:
     graph : Graph
     """
 
-    def __init__(self, model: Model, layers: Sequence[str] | str | None) -> None:
+    def __init__(self, model: Model, layers: Names, tokens_before: int | None = None) -> None:
         runtime = need("onnxruntime")
         proto = read_network(model)
         whole = graph_of(proto)
-        self.layers = choose(whole, layers)
+        self.layers = choose(proto, whole, layers, tokens_before=tokens_before)
         part = cut_out(proto, whole, self.layers)
-        self.graph = graph_of(read_network(part))
+        self.graph = whole.before(self.layers)
+        self._scales = scales_of(proto, self.layers)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(bytes(part), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise SpmError(f"onnxruntime cannot open the network: {error}") from error
         half = self._session.get_inputs()[0].type == "tensor(float16)"
         self._dtype = np.float16 if half else np.float32
         self._known: dict[tuple[int, int], list[Map] | str] = {}
+        _tell_measured(whole, self.layers)
 
     def places(self, size: tuple[int, int]) -> list[Map]:
         """Tell where the layers lie for an input of that height and width.
@@ -98,7 +102,7 @@ class Network:
             places.append(place)
         return places
 
-    def run(self, prepared: np.ndarray) -> list[np.ndarray]:
+    def run(self, prepared: np.ndarray) -> list[tuple[np.ndarray, Map]]:
         """Run the network.
 
         Parameters
@@ -107,62 +111,84 @@ class Network:
 
         Returns
         -------
-        list of ndarray of shape (channels, rows, columns), float32
-            One for each layer.
+        list of (ndarray of shape (channels, rows, columns), float32, Map)
+            One for each layer, with the place where it lies.
+
+        Raises
+        ------
+        SpmError
+            If the network cannot take that size, or if values of a layer are not finite.
         """
+        size = (prepared.shape[2], prepared.shape[3])
+        places = self.places(size)
         if self.graph.dims == (1, 2):
             prepared = np.ascontiguousarray(prepared.transpose(0, 2, 3, 1))  # (1, height, width, channels)
-        maps = self._session.run(self.layers, {self.graph.image: prepared.astype(self._dtype, copy=False)})
-        return [found[0].astype(np.float32, copy=False) for found in maps]
+        try:
+            maps = self._session.run(self.layers, {self.graph.image: prepared.astype(self._dtype, copy=False)})
+        except Exception as error:  # onnxruntime's errors have no root of their own
+            raise SpmError(f"the network cannot see {size[1]} x {size[0]} pixels, onnxruntime says: {error}") from error
+        return [self._laid_out(*given) for given in zip(self.layers, maps, places, strict=True)]
+
+    def _laid_out(self, name: str, values: np.ndarray, place: Map) -> tuple[np.ndarray, Map]:
+        """Return a layer's values as (channels, rows, columns), and where it lies, as long as it really is."""
+        if not np.isfinite(values).all():
+            half = np.float16 in (values.dtype, self._dtype)
+            hint = "half precision ends at 65504: export the network in float32" if half else "is preprocess right?"
+            raise SpmError(f"layer {name!r} of the network has values that are not finite; {hint}")
+        values = values[0].astype(np.float32, copy=False)
+        if name in self._scales:
+            scale, zero = self._scales[name]
+            values = (values - zero) * scale
+        if place.tokens:
+            values = values if place.dims[0] == 2 else values.T  # (channels, tokens)
+            rows, columns = place.down.length, place.across.length
+            end = place.before + rows * columns
+            if values.shape[1] < end:
+                raise SpmError(
+                    f"layer {name!r} has {values.shape[1]} tokens, not {place.before} and {rows} x {columns}: give an "
+                    "image of the size that the network was made for"
+                )
+            values = values[:, place.before : end].reshape(-1, rows, columns)
+            return np.ascontiguousarray(values), place
+        if place.dims == (1, 2):
+            values = np.ascontiguousarray(values.transpose(2, 0, 1))
+        down, across = (axis.cut_into(length) for axis, length in zip(place[:2], values.shape[1:], strict=True))
+        return values, place._replace(down=down, across=across)
 
 
-class _OpenNetworks:
+def _tell_measured(graph: Graph, names: Sequence[str]) -> None:
+    """Say of which layers the geometry was measured."""
+    found = graph.trace(graph.size)
+    measured = [name for name in names if getattr(found[name], "measured", False)]
+    if measured:
+        without = replace(graph, seen={}).trace(graph.size)
+        warnings.warn(
+            f"where the cells of {', '.join(map(repr, measured))} lie in the image was measured by running the "
+            f"network, as geometry alone cannot tell: {without[measured[0]]}",
+            stacklevel=6,
+        )
+
+
+class _Sessions:
     """The networks that a process has open, the last used last."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.networks: OrderedDict[Any, Network] = OrderedDict()
+        self.opened: OrderedDict[Any, Session] = OrderedDict()
 
 
-_by_process: dict[int, _OpenNetworks] = {}  # by process id: a forked child opens its own
+_by_process: dict[int, _Sessions] = {}  # by process id: a forked child opens its own
 
 
-def open_network(model: Model, layers: Sequence[str] | str | None) -> Network:
+def open_network(model: Model, layers: Names, tokens_before: int | None = None) -> Session:
     """Open a network, or return it where this process has it open already. A file that has changed is opened anew."""
-    key = (_state(model), layers if layers is None or isinstance(layers, str) else tuple(layers))
-    opened = _by_process.setdefault(os.getpid(), _OpenNetworks())
-    with opened.lock:
-        if key not in opened.networks:
-            opened.networks[key] = Network(model, layers)
-        opened.networks.move_to_end(key)
-        while len(opened.networks) > KEPT:
-            opened.networks.popitem(last=False)
-        return opened.networks[key]
-
-
-def network_digest(model: Model) -> str:
-    """Return a digest of a network's content, that of weights beside its file included."""
-    return _digest(_state(model))
-
-
-def _state(model: Model) -> Any:
-    """Return what tells a network from another, and a file from what it was before."""
-    if isinstance(model, bytes):
-        return model
-    try:
-        status = os.stat(model)
-    except OSError as error:
-        hint = "give the path or the content of an .onnx file"
-        raise SpmError(f"{os.fsdecode(model)}: the network cannot be read ({error.strerror}): {hint}") from error
-    return os.path.abspath(os.fsdecode(model)), status.st_mtime_ns, status.st_size, status.st_ino
-
-
-@lru_cache(maxsize=KEPT)
-def _digest(state: Any) -> str:
-    digest = blake2b(digest_size=20)
-    if isinstance(state, bytes):
-        digest.update(state)
-    else:
-        for path in (state[0], *external_files(state[0])):
-            digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
+    names = names_of(layers)
+    key = (Network.of(model).state, None if names is None else tuple(names), tokens_before)
+    sessions = _by_process.setdefault(os.getpid(), _Sessions())
+    with sessions.lock:
+        if key not in sessions.opened:
+            sessions.opened[key] = Session(model, names, tokens_before)
+        sessions.opened.move_to_end(key)
+        while len(sessions.opened) > KEPT:
+            sessions.opened.popitem(last=False)
+        return sessions.opened[key]

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from .._tools.public import public
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
+from ..networks.file import Network
 from ..pyramid.pyramid import SpatialPyramid
 from ._shared import Levels, Shared
 from .handcrafted import lazebnik2006
@@ -40,7 +41,7 @@ def spp2014(
 
     Parameters
     ----------
-    model : path or bytes, optional
+    model : path, bytes or spm.networks.Network, optional
         An ONNX file. By default the small network that ships with spm (see its card, data/texture_net.md).
     layers, policy, flip
         As `FeatureMap` takes them.
@@ -83,7 +84,7 @@ def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> F
     """Return the extractor, with what the network wants where nothing was asked for."""
     size_left_out = isinstance(size, str) and size == "auto"  # None is a size: the image as it is
     if model is None:
-        shipped = files("spm.data").joinpath("texture_net.onnx").read_bytes()
+        shipped = Network.of(files("spm.data").joinpath("texture_net.onnx").read_bytes())
         return FeatureMap(shipped, preprocess=preprocess or "tf", size=None if size_left_out else size, **options)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
 

@@ -17,6 +17,7 @@ from .._tools.opencv import cv2
 from ..errors import ImageError
 from ..features.feature_map import FeatureMap
 from ..images import content_of
+from ..networks.file import Network
 from ._html import Html, element, join, section, table
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pillow", "joblib", "numba", "onnxruntime", "onnx", "matplotlib")
@@ -78,13 +79,14 @@ def _names(images: Sequence[Any], labels: np.ndarray) -> Iterable[str]:
 
 
 def networks(model: Any) -> dict[str, str]:
-    """Return the SHA-256 of every network in a model, by its file's name or its size."""
+    """Return the SHA-256 of every file of a network in a model by its name, or that of a content by its size."""
     parts = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
     found = {}
     for part in (part for part in parts if isinstance(part, FeatureMap)):
-        content = part.model if isinstance(part.model, bytes) else content_of(part.model)
-        name = repr(part.model) if isinstance(part.model, bytes) else os.path.basename(os.fsdecode(part.model))
-        found[name] = hashlib.sha256(content).hexdigest()
+        network = Network.of(part.model)
+        if network.path is None:
+            found[repr(network)] = hashlib.sha256(bytes(network)).hexdigest()
+        found |= {os.path.basename(path): hashlib.sha256(content_of(path)).hexdigest() for path in network.files}
     return found
 
 
