@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "SpmError": "errors",
     "ImageError": "errors",
+    "fetch_network": "networks.zoo",
     "LocalFeatures": "features.local",
     "ExtractorMixin": "features.local",
     "DenseSIFT": "features.dense_sift",
@@ -35,7 +36,6 @@ _HOMES = {
     "FeatureMap": "features.feature_map",
     "Mirrored": "features.mirrored",
     "stream_descriptors": "features.stream",
-    "fetch_network": "networks.zoo",
     "VocabularyTree": "codebooks.tree",
     "Codes": "encoders.codes",
     "EncoderMixin": "encoders.base",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _HOMES
+from ._tools.files import write_whole
 from ._tools.opencv import cv2
 from ._tools.public import public
 from .errors import SpmError
@@ -72,16 +73,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
     if unknown:
         raise SpmError(f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust")
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise SpmError(f"{path}: the model cannot be saved ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(path, data, "the model")
 
 
 @public()
@@ -114,6 +106,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         stored = None if unknown else skops.io.loads(data, trusted=list(TRUSTED))
     except Exception as error:  # a damaged archive fails in many ways
         raise SpmError(f"{path}: this is no model saved by spm, or it is damaged: save it again") from error
+    if any(name.startswith("spm.") and name.rpartition(".")[2] in _HOMES for name in unknown):  # by a file's place
+        raise SpmError(
+            f"{path}: this model was saved by a version of spm from before its release: train and save it anew"
+        )
     if unknown:
         raise SpmError(f"{path}: the file holds {', '.join(unknown)}, which spm does not trust: it is not loaded")
     if not isinstance(stored, dict) or not isinstance(stored.get("format"), int):

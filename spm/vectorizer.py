@@ -245,7 +245,8 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         plan = self._plan(pyramids)
         X = check_images(X)
-        kept = [np.empty((len(X), n_cells * self._n_channels()), dtype=self.dtype) for n_cells in plan.n_cells]
+        n_channels = sum(layer.n_channels for layer in self.layers_)
+        kept = [np.empty((len(X), n_cells * n_channels), dtype=self.dtype) for n_cells in plan.n_cells]
         road = partial(self._vectors_of, plan=plan)
         work = in_order(road, X, n_jobs=self.n_jobs, label="vectors", total=len(X), verbose=self.verbose)
         for i, vectors in enumerate(work):
@@ -372,10 +373,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     def n_values(self, pyramid: SpatialPyramid | None = None) -> int:
         """Return the length of a vector with a pyramid, by default the own."""
         check_is_fitted(self)
-        return (self.pyramid_ if pyramid is None else pyramid).n_cells * self._n_channels()
-
-    def _n_channels(self) -> int:
-        return sum(layer.n_channels for layer in self.layers_)
+        return (self.pyramid_ if pyramid is None else pyramid).n_cells * sum(own.n_channels for own in self.layers_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the values' names in order: layer (if there are several), level, row and column, then channel."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.kernel_approximation import AdditiveChi2Sampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -243,6 +244,30 @@ def test_features_of_encoders_that_finish_their_cells_have_no_votes(scenes, labe
     assert votes(model, scenes.data[0]).layers[0].values.any()
     with pytest.raises(spm.SpmError, match="Halving: show the votes of cells"):
         feature_votes(model, scenes.data[0])
+
+
+def test_features_with_their_places_have_votes_too(scenes, labels):
+    """The road is the vectorizer's own, with all that stands on it: the places behind the reduced descriptors."""
+    vectorizer = words().set_params(append_xy=True, reduce=PCA(5, random_state=0))
+    model = make_pipeline(vectorizer, spm.KernelSVC()).fit(scenes.data, labels)
+    found = votes(model, scenes.data[0])
+    [(local, shares)] = feature_votes(model, scenes.data[0])
+    assert model[0].encoder_.words_.shape == (8, 7)
+    assert found.score == pytest.approx(model.decision_function(scenes.data[:1]).max(), abs=1e-4)
+    assert shares.sum() == pytest.approx(found.score - found.intercept) and len(shares) == len(local)
+    plots = pytest.importorskip("matplotlib") and spm.plots
+    assert len(plots.words(model, scenes.data[:2], words=2, n_nearest=2).images) == 6
+    assert len(plots.word_map(scenes.data[0], model).collections[0].get_paths()) == len(local)
+    result = spm.evaluate(model, scenes.data, labels, cv=[(scenes.train, scenes.test)])
+    page = spm.report.evaluation_page(result, scenes.data, labels, model=model, n_evidence=1)
+    assert "There are none" not in page
+
+
+def test_a_product_of_kernels_is_no_sum_over_values(scenes, labels):
+    product = spm.KernelProduct([("words", words())], kernels=["intersection"])
+    model = make_pipeline(product, spm.KernelSVC(kernel="precomputed")).fit(scenes.data, labels)
+    with pytest.raises(spm.SpmError, match="a KernelProduct is no sum over the values of its roads"):
+        votes(model, scenes.data[0])
 
 
 # Places

@@ -467,7 +467,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "one" and [p.name for p in tmp_path.iterdir()] == ["page.html"]
     report.write_page(path, "ü")
     assert path.read_bytes() == "ü".encode()
-    with pytest.raises(SpmError, match="cannot be written"):
+    with pytest.raises(SpmError, match="cannot be saved"):
         report.write_page(tmp_path / "none" / "page.html", "one")
 
 

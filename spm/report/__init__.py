@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.files import write_whole
 from ..errors import SpmError, check_number
 from ..evaluation.comparison import COLUMNS
 from ..images import check_images
@@ -166,13 +167,4 @@ def write_page(path: str | os.PathLike[str], text: str) -> Path:
     SpmError
         If the file cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise SpmError(f"{path}: the report cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(path, text.encode(), "the report")
