@@ -350,22 +350,32 @@ def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str,
 
 
 def _layers(arguments: argparse.Namespace) -> None:
-    from ..networks.maps import layers
-    from ..networks.trace import NOMINAL
+    from ..networks.maps import NOMINAL, cut, layers
 
     found = layers(arguments.model)
+    if not found:
+        cut(arguments.model)  # it says what stands in the way
     if arguments.json:
         _print_json({"layers": [asdict(layer) for layer in found]})
         return
     pair = "{0[0]} x {0[1]}".format
     rows = [
-        [layer.name, layer.op, str(layer.channels or "-"), *map(pair, (layer.stride, layer.field, layer.grid))]
+        [
+            layer.name,
+            layer.op,
+            str(layer.channels or "-"),
+            f"{layer.stride[0]:g} x {layer.stride[1]:g}" + " *" * (layer.geometry == "measured"),
+            pair(layer.field) if layer.field else "-",
+            pair(layer.grid),
+        ]
         for layer in found
     ]
     head = ["name", "operator", "channels", "stride", "sees pixels", f"cells at {NOMINAL} x {NOMINAL}"]
     table = Table(head, list(zip(*rows, strict=True)), n_texts=2)
     for row in rows:
         table.add(row)
+    if any(layer.geometry == "measured" for layer in found):
+        print("* measured by running the network, as not all of its operators are known")
 
 
 def _folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
