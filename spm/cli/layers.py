@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 from .._tools.table import Table
 from ._arguments import add_json
@@ -20,19 +21,26 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a line for every map."""
-    from ..networks.maps import layers
-    from ..networks.trace import NOMINAL
+    from ..networks.maps import NOMINAL, cut, layers
 
     found = layers(arguments.model)
+    if not found:
+        cut(arguments.model)  # it says what stands in the way
     if arguments.json:
         print_json({"layers": [asdict(layer) for layer in found]})
         return
-    pair = "{0[0]} x {0[1]}".format
-    rows = [
-        [layer.name, layer.op, str(layer.channels or "-"), *map(pair, (layer.stride, layer.field, layer.grid))]
-        for layer in found
-    ]
     head = ["name", "operator", "channels", "stride", "sees pixels", f"cells at {NOMINAL} x {NOMINAL}"]
+    rows = [_cells(layer) for layer in found]
     table = Table(head, list(zip(*rows, strict=True)), n_texts=2)
     for row in rows:
         table.add(row)
+    if any(layer.geometry == "measured" for layer in found):
+        print("* measured by running the network, as not all of its operators are known")
+
+
+def _cells(layer: Any) -> list[str]:
+    """Return what the table says of a map."""
+    stride = f"{layer.stride[0]:g} x {layer.stride[1]:g}" + " *" * (layer.geometry == "measured")
+    field = "-" if layer.field is None else f"{layer.field[0]} x {layer.field[1]}"
+    grid = f"{layer.grid[0]} x {layer.grid[1]}"
+    return [layer.name, layer.op, str(layer.channels or "-"), stride, field, grid]

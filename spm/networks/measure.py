@@ -21,13 +21,28 @@ from .trace import Graph, Same
 if TYPE_CHECKING:
     import onnx
 
-SIDES = (224, 256, 384, 448, 518, 128, 64, 32)  # of the image that is tried where the file leaves its size free
+SIDES = (
+    224,
+    256,
+    384,
+    192,
+    160,
+    128,
+    96,
+    64,
+    32,
+    299,
+    336,
+    448,
+    512,
+    518,
+)  # of the image that is tried where the file leaves its size free
 BANDS = 3  # into which an image is cut, down and across
 DRAWS = 2  # of an image and its changes
 SCALES = (1.0, 60.0)  # of the pixels, as networks want them around 1 or around 100
 AGREEING = 0.75  # of the rows, at least, must change most with their own part of the image
 CONTRAST = 1.15  # by how much more than with the mean of all parts, at least
-MOST_BEFORE = 16  # tokens that may stand before those of the grid, unless it is said
+MOST_BESIDE = 16  # tokens that may stand beside those of the grid, unless it is said
 AT_ONCE = 128  # tensors that are looked at in one run
 FOLLOWING = (Mix, Window, Border, Join, Turn, Shift)
 
@@ -49,7 +64,7 @@ def look(
     names : sequence of str or None
         The tensors that matter; None for all.
     tokens_before : int, optional
-        How many tokens stand before those of the grid, where it is known: then counts alone decide.
+        How many tokens stand before those of the grid, where it is known.
     size : (int, int), optional
         Height and width of the image to run it with.
     """
@@ -150,29 +165,33 @@ def _look_at(
             if name in graph.seen:
                 continue
             source, place = lost.source(name)
-            for found in _guesses(source, place, shape, tokens_before):
-                told = tokens_before is not None and found.dims[0] == found.dims[1]
-                if told or _agrees(found, place, response[found.dims], lost.size):
-                    graph.seen[name] = found
-                    break
+            scored = [
+                (_score(found, place, response[found.dims], lost.size), exact, found)
+                for exact, found in _guesses(source, place, shape, tokens_before)
+            ]
+            good = [(exact, score, found) for score, exact, found in scored if score > 0]
+            if good:
+                graph.seen[name] = max(good, key=lambda one: one[:2])[2]
 
 
-def _guesses(source: str, place: Map, shape: Sequence[int], tokens_before: int | None) -> Iterator[Same]:
-    """Yield how a tensor of a shape might lie."""
+def _guesses(source: str, place: Map, shape: Sequence[int], tokens_before: int | None) -> Iterator[tuple[bool, Same]]:
+    """Yield how a tensor of a shape might lie, and whether nothing of it is left over."""
     down, across = place.down.length, place.across.length
     if len(shape) == 4:
         for dims in (ROWS_COLUMNS, (1, 2)):
             rows, columns = shape[dims[0]], shape[dims[1]]
             if rows * columns > 1:
-                yield Same(source, (Fraction(rows, down), Fraction(columns, across)), dims)
+                yield True, Same(source, (Fraction(rows, down), Fraction(columns, across)), dims)
         return
     for dim in (1, 2):
         for k in range(1, 65):
             rows, columns = down // k, across // k
-            before = shape[dim] - rows * columns if tokens_before is None else tokens_before
-            fits = 0 <= before <= MOST_BEFORE if tokens_before is None else before + rows * columns <= shape[dim]
-            if fits and rows * columns > 1:
-                yield Same(source, (Fraction(rows, down), Fraction(columns, across)), (dim, dim), before)
+            rest = shape[dim] - rows * columns
+            if rows * columns > 1 and 0 <= rest <= MOST_BESIDE + (tokens_before or 0):
+                for before in range(rest + 1):
+                    if before == (tokens_before if rest else 0) or tokens_before is None:
+                        ratio = Fraction(rows, down), Fraction(columns, across)
+                        yield before == rest, Same(source, ratio, (dim, dim), before)
 
 
 Response = dict[tuple[int, int], list[list[np.ndarray]]]
@@ -253,17 +272,16 @@ def _opened(proto: onnx.ModelProto, graph: Graph, names: Sequence[str]) -> Any:
     return run
 
 
-def _agrees(found: Same, source: Map, response: list[list[np.ndarray]], size: tuple[int, int]) -> bool:
-    """Whether the cells of a map that changed most lie where the image was changed, down and across."""
-    place = found.of(source)
+def _score(found: Same, source: Map, response: list[list[np.ndarray]], size: tuple[int, int]) -> float:
+    """Tell how well the cells of a map that changed most lie where the image was changed, down and across; 0 if not."""
+    place, scores = found.of(source), []
     assert isinstance(place, Map)
     for k in (0, 1):
         axis: Axis = place[k]  # type: ignore[assignment]
         for draw in range(0, len(response[k]), BANDS):
             changes = np.stack([_along(one, place, k) for one in response[k][draw : draw + BANDS]])  # (bands, cells)
-            if axis.length > 1 and not _in_order(changes, axis, size[k]):
-                return False
-    return True
+            scores.append(_in_order(changes, axis, size[k]) if axis.length > 1 else 1.0)
+    return float(np.prod(scores))
 
 
 def _along(change: np.ndarray, place: Map, k: int) -> np.ndarray:
@@ -274,17 +292,19 @@ def _along(change: np.ndarray, place: Map, k: int) -> np.ndarray:
     return change.mean(axis=1 - k)
 
 
-def _in_order(changes: np.ndarray, axis: Axis, length: int) -> bool:
+def _in_order(changes: np.ndarray, axis: Axis, length: int) -> float:
+    """Tell by how much more than with the mean of all parts cells change with their own; 0 if not all but a few do."""
     total = changes.sum(axis=0)
     alive = np.isfinite(total) & (total > 0)
     if alive.sum() < max(axis.length // 2, 1):
-        return False
+        return 0.0
     centres = axis.offset + (np.arange(axis.length) + 0.5) * float(axis.stride)
     reach = max(float(axis.stride) / 2, length / 16)
     edges = np.arange(BANDS + 1) * length / BANDS
     edges[0], edges[-1] = -np.inf, np.inf
-    own = (edges[:-1, None] < centres + reach) & (edges[1:, None] > centres - reach)  # (bands, cells)
-    strongest = np.where(own, changes, 0).max(axis=0)[alive]
-    agreeing = strongest >= changes.max(axis=0)[alive]
+    near = (edges[:-1, None] < centres + reach) & (edges[1:, None] > centres - reach)  # (bands, cells)
+    strongest = np.where(near, changes, 0).max(axis=0)[alive]
+    agreeing = (strongest >= changes.max(axis=0)[alive]).mean()
     contrast = (strongest / changes.mean(axis=0)[alive]).mean()
-    return bool(agreeing.mean() >= AGREEING and contrast >= CONTRAST)
+    own = changes[np.searchsorted(edges, centres, side="right") - 1, np.arange(axis.length)][alive]
+    return float((own / changes.mean(axis=0)[alive]).mean()) if agreeing >= AGREEING and contrast >= CONTRAST else 0.0
