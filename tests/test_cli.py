@@ -430,6 +430,15 @@ def test_as_a_program(own):
     assert re.fullmatch(r"spm: skipped own.down.bad\.png: this is no image.*\n", done.stderr)
 
 
+PIPES_ARE_READ = """
+import stat, sys
+regular = stat.S_ISREG
+stat.S_ISREG = lambda mode: regular(mode) or stat.S_ISFIFO(mode)
+import spm.cli
+sys.exit(spm.cli.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
@@ -437,10 +446,10 @@ def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
     pipe.unlink()
     os.mkfifo(pipe)  # an image that never comes: the work stands still in the middle
     path = tmp_path / "m.spm"
-    stopped = ("train", own, "-o", path, *SMALL, "--jobs", jobs)
+    stopped = (sys.executable, "-c", PIPES_ARE_READ, "train", own, "-o", path, *SMALL, "--jobs", jobs)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background may ignore it
-    with subprocess.Popen(command(*stopped), **options, preexec_fn=listen) as process:
+    with subprocess.Popen([*map(str, stopped)], **options, preexec_fn=listen) as process:
         writer = os.open(pipe, os.O_WRONLY)  # waits until the image is being read
         process.send_signal(signal.SIGINT)
         if jobs > 1:
