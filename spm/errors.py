@@ -7,11 +7,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._tools.public import public
+from ._tools.text import printable
+
+LINES = "\n\t"  # characters that lay a message out
 
 
 @public()
 class SpmError(ValueError):
     """The root of every error that spm raises on purpose: it says what, what was wanted, what came, what to do."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep=LINES)
 
 
 @public()
@@ -37,7 +43,7 @@ class ImageError(SpmError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
+        return f"{printable(self.source)}: {printable(self.reason, keep=LINES)}"
 
 
 class MissingDependencyError(SpmError, ImportError):

@@ -29,7 +29,7 @@ def read_image(image: ImageLike, mode: str = "rgb") -> np.ndarray:
     Parameters
     ----------
     image : str, path, ndarray or PIL.Image.Image
-        A regular file of any kind that Pillow reads, the first frame where it has several, upright by its EXIF tag;
+        A regular file of any kind that Pillow reads, of several frames the first, turned upright by its EXIF tag;
         or pixels of shape (height, width), (height, width, 1), (height, width, 3) in RGB order or (height, width, 4)
         in RGBA order: uint8, uint16 in 0..65535, float in 0..1, or bool.
     mode : {"rgb", "grey", "stored"}, default="rgb"
@@ -149,12 +149,11 @@ def content_of(image: ImageLike) -> bytes:
 
 def _from_file(path: str, mode: str) -> np.ndarray:
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise ImageError(path, "the file is empty: get it again")
         try:
             image = identify(file)
         except Exception as error:
-            raise ImageError(path, why_unreadable(error)) from error
+            empty = os.fstat(file.fileno()).st_size == 0
+            raise ImageError(path, "the file is empty: get it again" if empty else why_unreadable(error)) from error
         return _from_pillow(image, mode, path)
 
 

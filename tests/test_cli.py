@@ -256,6 +256,37 @@ def test_bad_images_raise_or_are_skipped(run, model, own, tmp_path):
     )
 
 
+def test_what_a_folder_holds_beside_images_is_named_once(run, own, tmp_path, small_presets):
+    (own / "down" / "notes.txt").touch()
+    (own / "@eaDir" / "down").mkdir(parents=True)
+    said = (
+        f"spm: {own}: left out 2: 1 hidden folder, or the system's own (@eaDir); "
+        "1 no image by its extension (down/notes.txt)\n"
+    )
+    for arguments in (
+        ("train", own, "-o", tmp_path / "m.spm", *SMALL),
+        ("evaluate", own, *SMALL, "--splits", 1),
+        ("compare", own, "--presets", "small", "--splits", 1, "--jobs", 1),
+        ("compare", own, "--presets", "small", "--splits", 1, "--jobs", 1, "--json"),
+    ):
+        status, out, err = run(*arguments)
+        assert (status, err) == (0, said), arguments
+        assert "2 classes from 12 images\n" in out or arguments[0] != "train"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_the_images_is_a_bad_image(own, tmp_path):
+    os.mkfifo(own / "down" / "pipe.jpg")
+    for options, status in (((), 1), (("--on-error", "skip"), 0)):
+        done = subprocess.run(
+            command("train", own, "-o", tmp_path / "m.spm", *SMALL, *options),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == status and "pipe.jpg: this is a pipe, no regular file" in done.stderr
+
+
 # Evaluate
 
 
@@ -430,6 +461,15 @@ def test_as_a_program(own):
     assert re.fullmatch(r"spm: skipped own.down.bad\.png: this is no image.*\n", done.stderr)
 
 
+PIPES_ARE_READ = """
+import stat, sys
+regular = stat.S_ISREG
+stat.S_ISREG = lambda mode: regular(mode) or stat.S_ISFIFO(mode)
+import spm.cli
+sys.exit(spm.cli.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
@@ -437,10 +477,10 @@ def test_ctrl_c_stops_it_at_once_and_leaves_nothing(own, tmp_path, jobs):
     pipe.unlink()
     os.mkfifo(pipe)  # an image that never comes: the work stands still in the middle
     path = tmp_path / "m.spm"
-    stopped = ("train", own, "-o", path, *SMALL, "--jobs", jobs)
+    stopped = (sys.executable, "-c", PIPES_ARE_READ, "train", own, "-o", path, *SMALL, "--jobs", jobs)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background may ignore it
-    with subprocess.Popen(command(*stopped), **options, preexec_fn=listen) as process:
+    with subprocess.Popen([*map(str, stopped)], **options, preexec_fn=listen) as process:
         writer = os.open(pipe, os.O_WRONLY)  # waits until the image is being read
         process.send_signal(signal.SIGINT)
         if jobs > 1:
@@ -519,3 +559,59 @@ sys.exit(spm.cli.main(sys.argv[1:]))
     assert "k-means" in written and "sampling" in written and "vectors" in written  # bars were there
     assert len(lines) == 4 and lines[-1] == ""
     assert_aligned(lines[:-1], n_texts=3)
+
+
+# Names that are not UTF-8
+
+
+@pytest.fixture
+def odd(folder, tmp_path):
+    """The photographs under names with bytes that are no UTF-8, a formula, a line break and a command of terminals."""
+    place = os.path.join(os.fsencode(tmp_path), b"ph\xf6to\nset $x^{$")
+    names = {"across": b"caf\xe9 $a_{$", "down": b"_down\x1b[31m"}
+    try:
+        for kind, name in names.items():
+            os.makedirs(os.path.join(place, name))
+            for i in range(N_IMAGES):
+                with open(os.path.join(place, name, b"%d\xff\n.png" % i), "wb") as file:
+                    file.write((folder / kind / f"{i}.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    return os.fsdecode(place)
+
+
+def program(*arguments, cwd):
+    """Run a command as its users do; its output must be UTF-8."""
+    settings = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+    done = subprocess.run(command(*arguments), cwd=cwd, capture_output=True, timeout=120, env=settings)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
+def test_names_that_are_not_utf_8_are_written_out_wherever_they_are_printed(odd, tmp_path):
+    classes = ["_down\\x1b[31m", "caf\\udce9 $a_{$"]
+    path = tmp_path / "m\udcff.spm"
+    assert program("train", odd, "-o", path, *SMALL, cwd=tmp_path) == (
+        0,
+        f"{tmp_path}/m\\udcff.spm: 2 classes from 12 images\n",
+        "",
+    )
+    image = os.path.join(odd, "caf\udce9 $a_{$", "0\udcff\n.png")
+    shown = f"{tmp_path}/ph\\udcf6to\\nset $x^{{$/{classes[1]}/0\\udcff\\n.png"
+    status, out, err = program("predict", path, image, f"{image}.none", "--on-error", "skip", cwd=tmp_path)
+    assert (status, out) == (0, f"{shown}\t{classes[1]}\n")
+    assert err == f"spm: skipped {shown}.none: there is no such file\n"
+    status, out, _ = program("predict", path, image, f"{image}.none", "--on-error", "skip", "--json", cwd=tmp_path)
+    document = json.loads(out)
+    assert [*document["labels"].values()] == classes[1:]
+    json.dumps(document, ensure_ascii=False).encode()
+    for options in ((), ("--json",)):
+        report = ("--report", f"page{len(options)}\udcff.html")
+        status, out, err = program("evaluate", odd, *SMALL, "--splits", 1, *report, *options, cwd=tmp_path)
+        assert (status, err) == (0, "") and classes[1] in (json.loads(out)["classes"] if options else out)
+        assert os.path.getsize(tmp_path / report[1]) > 10_000
+    for options in ((), ("--json",), ("--csv",)):
+        report = ("--presets", "lazebnik2006", "--report", f"page{len(options)}.html")
+        status, out, err = program("compare", odd, *SMALL, "--splits", 1, *report, *options, cwd=tmp_path)
+        assert (status, err) == (0, "") and "ph\\udcf6to" in out.replace("\\\\", "\\")
+        assert classes[1] in (tmp_path / report[-1]).read_text(encoding="utf-8")

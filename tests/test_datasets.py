@@ -18,7 +18,8 @@ from sklearn.svm import LinearSVC
 
 from spm import datasets
 from spm._tools import download
-from spm.datasets import archives, fetch, layouts, voc
+from spm._tools.image_files import image_suffixes
+from spm.datasets import archives, fetch, layouts, listing, voc
 from spm.errors import SpmError
 
 
@@ -50,6 +51,143 @@ def test_lists_images_by_class_in_order(tmp_path):
     assert images.target_names == ["a", "b"]
     assert "4 images in 2 classes" in images.DESCR
     assert datasets.load_folder(str(tmp_path)).data == images.data
+
+
+def reasons(images):
+    return {os.path.relpath(path, images.folder): reason for path, reason in images.skipped}
+
+
+def test_every_kind_of_file_that_is_read_is_listed(tmp_path):
+    names = [f"a/{i:02d}{suffix}" for i, suffix in enumerate(sorted(image_suffixes()))]
+    names += [name.replace("a/", "b/").upper() for name in names]
+    images = datasets.load_folder(touch(tmp_path, *names))
+    assert images.data == [str(tmp_path / name) for name in sorted(names)] and images.skipped == []
+    assert {".avif", ".jfif", ".jpe", ".pgm", ".ppm", ".jp2"} <= {os.path.splitext(name)[1] for name in names}
+
+
+def test_what_is_left_out_is_listed_with_the_reason_and_named_once(tmp_path, caplog):
+    touch(tmp_path, "a/1.jpg", "b/1.jpg", "b/deep/2.jpg", "c/x.txt", "loose.png", "readme.md")
+    touch(tmp_path, "a/notes.txt", "a/1.jpg.xmp", "a/film.mpg", "a/print.eps", "a/no suffix", "a/._1.jpg")
+    touch(tmp_path, "@eaDir/a/SYNOFILE_THUMB_M.jpg", "a/@eaDir/1.jpg/SYNOFILE_THUMB_XL.jpg", "b/.@__thumb/1.jpg")
+    touch(tmp_path, "#recycle/old.jpg", "b/@__thumb/1.jpg", "b/deep/__MACOSX/2.jpg", "b/Thumbs.db", ".git/x.png")
+    images = datasets.load_folder(tmp_path, exclude_empty=True)
+    assert images.data == [str(tmp_path / name) for name in ("a/1.jpg", "b/1.jpg", "b/deep/2.jpg")]
+    folders = ["@eaDir", "a/@eaDir", "b/.@__thumb", "#recycle", "b/@__thumb", "b/deep/__MACOSX", ".git"]
+    others = ["a/notes.txt", "a/1.jpg.xmp", "a/film.mpg", "a/print.eps", "a/no suffix", "readme.md", "c/x.txt"]
+    assert reasons(images) == {
+        **dict.fromkeys(folders, listing.HIDDEN_FOLDER),
+        **dict.fromkeys(others, listing.OTHER),
+        **dict.fromkeys(["a/._1.jpg", "b/Thumbs.db"], listing.HIDDEN_FILE),
+        "loose.png": listing.BESIDE,
+        "c": listing.EMPTY,
+    }
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert record.levelname == "WARNING" and said.startswith(f"{tmp_path}: left out 18: ")
+    assert "7 hidden folder, or the system's own (#recycle, .git, @eaDir, ...)" in said
+    assert "1 class folder without images (c)" in said and "1 in no class folder (loose.png)" in said
+
+
+def test_nothing_is_said_of_a_clean_folder_nor_loudly_of_hidden_files(tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert datasets.load_folder(touch(tmp_path, "a/1.jpg", "b/1.jpg")).skipped == [] and caplog.records == []
+    assert len(datasets.load_folder(touch(tmp_path, ".DS_Store", "a/Thumbs.db")).skipped) == 2
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_an_empty_class_says_what_was_left_out_of_it(tmp_path):
+    with pytest.raises(SpmError, match=r"class folder b .*left out there: 1 no image by its extension \(b/1\.txt\)"):
+        datasets.load_folder(touch(tmp_path, "a/1.jpg", "a/2.txt", "b/1.txt"))
+
+
+@pytest.fixture
+def link(tmp_path):
+    def link(name, target):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.symlink(target, tmp_path / name)
+        except OSError:
+            pytest.skip("this system makes no links")
+
+    return link
+
+
+def test_links_are_followed(tmp_path, link):
+    touch(tmp_path, "store/x/1.jpg", "store/x/deep/2.jpg", "store/y/3.jpg", "set/a/0.jpg")
+    link("set/a/more", tmp_path / "store" / "x")
+    link("set/b", tmp_path / "store" / "y")
+    link("set/b/4.jpg", tmp_path / "store" / "x" / "1.jpg")
+    images = datasets.load_folder(tmp_path / "set")
+    names = ["a/0.jpg", "a/more/1.jpg", "a/more/deep/2.jpg", "b/3.jpg", "b/4.jpg"]
+    assert images.data == [str(tmp_path / "set" / name) for name in names]
+    assert images.target.tolist() == [0, 0, 0, 1, 1] and images.skipped == []
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path, link):
+    touch(tmp_path, "set/a/1.jpg", "set/b/deep/2.jpg", "other/3.jpg")
+    for name, target in {
+        "set/a/itself": "itself",
+        "set/a/here": ".",
+        "set/a/up": "..",
+        "set/a/top": "/",
+        "set/self": ".",
+        "set/above": "..",
+        "set/b/deep/up": "..",
+        "set/b/other": "../../other",
+        "other/back": ".",
+        "other/far": "../set/b",
+        "other/gone": "nowhere",
+    }.items():
+        link(name, target)
+    images = datasets.load_folder(tmp_path / "set")
+    assert images.data == [str(tmp_path / "set" / name) for name in ("a/1.jpg", "b/deep/2.jpg", "b/other/3.jpg")]
+    assert reasons(images) == {
+        "a/itself": listing.OTHER,
+        **dict.fromkeys(["a/here", "a/up", "a/top", "self", "above", "b/deep/up", "b/other/back"], listing.BACK),
+        "b/other/far": listing.TWICE,
+        "b/other/gone": listing.OTHER,
+    }
+
+
+def test_a_folder_that_two_links_lead_to_is_listed_once_and_by_its_own_path(tmp_path, link):
+    touch(tmp_path, "a/real/1.jpg", "a/real/deep/2.jpg", "out/3.jpg")
+    link("a/0", "real")
+    link("a/1", tmp_path / "out")
+    link("a/2", tmp_path / "out")
+    link("a/real/9", "deep")
+    images = datasets.load_folder(tmp_path, exclude_empty=True)
+    assert [os.path.relpath(path, tmp_path / "a") for path in images.data[:3]] == [
+        "1/3.jpg",
+        "real/1.jpg",
+        "real/deep/2.jpg",
+    ]
+    assert {name for name, reason in reasons(images).items() if reason == listing.TWICE} == {"a/0", "a/2", "a/real/9"}
+
+
+def test_many_links_to_one_another_are_followed_once_each(tmp_path, link):
+    for i in range(14):
+        touch(tmp_path, f"set/all/f{i}/{i}.jpg")
+        for j in range(14):
+            link(f"set/all/f{i}/to{j}", f"../f{j}")
+    assert len(datasets.load_folder(tmp_path / "set").data) == 14
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, caplog):
+    touch(tmp_path, "a/1.jpg", "a/closed/2.jpg", "b/3.jpg")
+    real = os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    images = datasets.load_folder(tmp_path)
+    assert len(images.data) == 2
+    assert reasons(images) == {"a/closed": f"{listing.UNREADABLE} (Permission denied)"}
+    assert "folder that cannot be read (Permission denied) (a/closed)" in caplog.text
+    with pytest.raises(SpmError, match=r"closed: the folder cannot be read \(Permission denied\)"):
+        datasets.load_folder(tmp_path / "a" / "closed")
 
 
 def test_one_class_is_enough(tmp_path):
@@ -113,6 +251,51 @@ def test_a_missing_list_and_a_list_that_is_no_text_are_refused(tmp_path):
     (tmp_path / "train.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpmError, match="not text in UTF-8"):
         datasets.read_train_list(tmp_path / "train.txt", images)
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("there", "listed_as"), [(NFC, NFD), (NFD, NFC)])
+def test_a_list_may_write_accents_otherwise_than_the_folder(tmp_path, there, listed_as):
+    images = datasets.load_folder(touch(tmp_path / "set", f"{there}/{there} 1.jpg", f"{there}/2.jpg"))
+    (tmp_path / "train.txt").write_text(f"{listed_as}/{listed_as} 1.jpg\n", encoding="utf-8")
+    train, test = datasets.read_train_list(tmp_path / "train.txt", images)
+    assert [images.data[i].endswith("1.jpg") for i in (*train, *test)] == [True, False]
+    (tmp_path / "train.txt").write_text(f"{NFC}/2.jpg\n{NFD}/2.jpg\n", encoding="utf-8")
+    with pytest.raises(SpmError, match=f"line 2: '{NFD}/2.jpg' was listed before, on line 1"):
+        datasets.read_train_list(tmp_path / "train.txt", images)
+
+
+def test_names_that_differ_in_this_alone_are_told_apart(tmp_path):
+    images = datasets.load_folder(touch(tmp_path / "set", f"a/{NFC}.jpg", f"a/{NFD}.jpg", "a/\u212b.jpg"))
+    if len(images.data) < 3:
+        pytest.skip("this file system takes them for the same")
+    for name in (NFC, NFD):
+        (tmp_path / "train.txt").write_text(f"a/{name}.jpg\n", encoding="utf-8")
+        ((train,), _) = datasets.read_train_list(tmp_path / "train.txt", images)
+        assert images.data[train].endswith(f"{name}.jpg")
+    touch(tmp_path / "set", "a/\u00c5.jpg", "a/A\u030a.jpg")
+    images = datasets.load_folder(tmp_path / "set")
+    os.remove(tmp_path / "set" / "a" / "\u00c5.jpg")
+    images = datasets.load_folder(tmp_path / "set")
+    (tmp_path / "train.txt").write_text("a/\u00c5.jpg\n", encoding="utf-8")
+    with pytest.raises(SpmError, match="2 of the same letters, written differently"):
+        datasets.read_train_list(tmp_path / "train.txt", images)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
+def test_a_list_of_names_that_are_not_utf_8(tmp_path):
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    for name in (b"caf\xe9.jpg", b"th\xe9.jpg", b"x\x85y.jpg", "a\u2028b.jpg".encode()):
+        try:
+            open(os.path.join(os.fsencode(tmp_path), b"set", b"a", name), "wb").close()
+        except OSError:
+            pytest.skip("this file system takes no such names")
+    images = datasets.load_folder(tmp_path / "set")
+    (tmp_path / "train.txt").write_bytes(b"a/caf\xe9.jpg\r\na/x\x85y.jpg\n" + "a/a\u2028b.jpg".encode())
+    train, test = datasets.read_train_list(tmp_path / "train.txt", images)
+    assert [os.path.basename(os.fsencode(images.data[i])) for i in test] == [b"th\xe9.jpg"] and len(train) == 3
 
 
 # Sets made here

@@ -21,11 +21,12 @@ from sklearn.utils import Bunch
 
 import spm
 from spm import PerClassShuffleSplit, SpmError, cli, plots, presets, report
+from spm._tools.text import printable
 from spm.datasets import make_layouts
 from spm.errors import MissingDependencyError
 from spm.evaluation.comparison import COLUMNS, row_cells
 from spm.report import _outcome
-from spm.report._html import Html, element, printable
+from spm.report._html import Html, element
 from spm.report._origin import data_digest, networks
 from spm.report._outcome import MOST_CLASSES, MOST_OF_A_KIND, MOST_THUMBNAILS, spread
 from spm.report._pictures import SIDE, drawing, thumbnail

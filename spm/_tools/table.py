@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .text import printable
+
 
 class Table:
     """A table printed row by row, so that the first figures are there before the last are worked out.
@@ -20,11 +22,13 @@ class Table:
 
     def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
         self.head, self.n_texts, self.started = head, n_texts, False
-        self.widths = [max(map(len, [name, *texts])) for name, texts in zip(head, widest, strict=True)]
+        columns = [[name, *texts] for name, texts in zip(head, widest, strict=True)]
+        self.widths = [max(len(printable(text)) for text in column) for column in columns]
 
     def add(self, cells: list[str]) -> None:
         """Print one row, before the first one the head."""
         for line in [cells] if self.started else [self.head, cells]:
+            line = [printable(cell) for cell in line]
             sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
             aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
             print("  ".join(aligned), flush=True)

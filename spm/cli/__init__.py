@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import ImageError, SpmError
+from .._tools.text import printable
+from ..errors import LINES, ImageError, SpmError
 from . import compare, evaluate, layers, predict, train
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
@@ -24,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal cannot show is no reason to fail
         sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("spm: %(message)s"))
+    handler.setFormatter(_Line("spm: %(message)s"))
+    handler.addFilter(_Once())
     logging.getLogger("spm").addHandler(handler)
     try:
         arguments.run(arguments)
@@ -37,11 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (SpmError, OSError) as error:
         hint = " (--on-error skip leaves such images out)" if isinstance(error, ImageError) else ""
-        print(f"spm: error: {error}{hint}", file=sys.stderr)
+        print(f"spm: error: {printable(error, keep=LINES)}{hint}", file=sys.stderr)
         return 1
     finally:
         logging.getLogger("spm").removeHandler(handler)
     return 0
+
+
+class _Line(logging.Formatter):
+    """A message as it can be printed, whatever names of files are in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep=LINES)
+
+
+class _Once(logging.Filter):
+    """What was said before in the same command is not said again: some read a folder twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self.said
+        self.said.add(message)
+        return is_new
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import SpmError, check_choice
+from .._tools.text import printable
+from ..errors import LINES, SpmError, check_choice
 
 # Before the work
 
@@ -122,8 +123,17 @@ def write_report(arguments: argparse.Namespace, make: Callable[..., str], *given
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    print(json.dumps(document, indent=1, default=lambda value: value.tolist()))
+    """Print one JSON document, which readers of Unicode alone can read too."""
+    print(json.dumps(_plain(document), indent=1, default=lambda value: _plain(value.tolist())))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with all text in it, also the keys, as it can be printed."""
+    if isinstance(value, str):
+        return printable(value, keep=LINES)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def reasons(result: Any) -> dict[str, str]:

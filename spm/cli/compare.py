@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._tools.table import Table
+from .._tools.text import printable
 from ..errors import SpmError
 from ._arguments import add_json, add_protocol_options, add_seed, add_set_option, add_work_options
 from ._steps import assignments, check_report, make_splits, print_json, read_folder, work_options, write_report
@@ -105,7 +106,8 @@ def _print_whole(arguments: argparse.Namespace, result: Any) -> None:
     elif arguments.csv:
         writer = csv.DictWriter(sys.stdout, list(result.rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(result.rows)
+        for row in result.rows:
+            writer.writerow({key: printable(value) if isinstance(value, str) else value for key, value in row.items()})
 
 
 def _report(arguments: argparse.Namespace, result: Any) -> None:

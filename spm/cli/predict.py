@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .._tools.text import printable
 from ._arguments import add_json, add_work_options
 from ._steps import print_json, reasons, work_options
 
@@ -29,4 +30,4 @@ def run(arguments: argparse.Namespace) -> None:
         print_json({"labels": dict(labels), "skipped": reasons(result)})
         return
     for image, label in labels:
-        print(f"{image}\t{label}")
+        print(f"{printable(image)}\t{printable(label)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .._tools.text import printable
 from ..errors import SpmError
 from ._arguments import add_folder, add_model_options, add_seed, add_work_options
 from ._steps import check_output, count, make_model, read_folder, work_options
@@ -36,4 +37,4 @@ def run(arguments: argparse.Namespace) -> None:
         raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
     model.fit([bunch.data[i] for i in used], labels[used])
     save(model, arguments.output)
-    print(f"{arguments.output}: {n_classes} classes from {len(used)} images{count(skipped)}")
+    print(f"{printable(arguments.output)}: {n_classes} classes from {len(used)} images{count(skipped)}")

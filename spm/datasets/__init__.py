@@ -3,8 +3,9 @@
 from .._tools.download import get_data_home
 from .digits import load_digit_images
 from .fetch import fetch_caltech101, fetch_scene15, fetch_voc2007
-from .folder import load_folder, read_train_list
+from .folder import load_folder
 from .layouts import MATERIALS, RESERVED_BOXES, make_layouts
+from .train_list import read_train_list
 
 __all__ = [
     "MATERIALS",

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._tools.download import by_hand, has_archive, retrieve
 from ..errors import SpmError
-from .folder import is_hidden, is_image
+from .listing import is_hidden, is_image
 
 
 def install(archive: dict[str, Any], home: Path, download: bool, target: Path, what: str, hint: str = "") -> None:

@@ -13,7 +13,8 @@ from .._tools.download import get_data_home
 from .._tools.public import public
 from ..errors import check_choice
 from .archives import find_class_root, install
-from .folder import bunch_of, images_by_class
+from .folder import bunch_of
+from .listing import Listing, list_images
 from .voc import load_voc
 
 if TYPE_CHECKING:
@@ -143,11 +144,12 @@ def _fetch_classes(
     if root is None:
         install(entry["archives"][0], home, download, home / key, entry["title"], entry.get("elsewhere", ""))
         root = find_class_root(home / key) or home / key
-    by_class = {name: paths for name, paths in images_by_class(root).items() if paths and name not in left_out}
+    found = list_images(root)
+    by_class = {name: paths for name, paths in found.by_class.items() if paths and name not in left_out}
     renamed = {name: names.get(_plain(name), name) for name in by_class}
     if len(set(renamed.values())) == len(renamed):
         by_class = {renamed[name]: by_class[name] for name in sorted(by_class, key=renamed.__getitem__)}
-    return bunch_of(root, by_class, f"{entry['title']}. {entry['reference']}.")
+    return bunch_of(root, Listing(by_class, found.skipped), f"{entry['title']}. {entry['reference']}.")
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.text import printable
 from ..errors import MissingDependencyError, SpmError
 from ..features.local import LocalFeatures
 from ..images import read_image
@@ -37,6 +38,22 @@ def need(module: str) -> Any:
         raise MissingDependencyError(
             f'figures need matplotlib, which cannot be imported ({error}): pip install "spm[viz]"'
         ) from error
+
+
+def as_drawn(name: Any) -> str:
+    """Return a name, such as that of a class, so that matplotlib draws it as it is, whatever is in it.
+
+    Between two dollar signs it would read mathematics, and leave what begins with ``_`` out of a legend.
+
+    Examples
+    --------
+    >>> as_drawn("caf\\udce9"), as_drawn("_$1"), as_drawn(7)
+    ('caf\\\\udce9', ' _\\\\$1', '7')
+    """
+    text = printable(name)
+    if need("matplotlib").rcParams["text.parse_math"]:
+        text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def take_axes(ax: Any, rows: int = 1, columns: int = 1, size: tuple[float, float] = (PANEL, PANEL)) -> np.ndarray:
@@ -129,7 +146,7 @@ def show_key(ax: Any, colours: Mapping[str, Any]) -> None:
     """Name colours in a legend below the axes, where it hides nothing."""
     if colours:
         patch = need("matplotlib.patches").Patch
-        handles = [patch(color=colour, label=name) for name, colour in colours.items()]
+        handles = [patch(color=colour, label=as_drawn(name)) for name, colour in colours.items()]
         ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4, frameon=False, fontsize=7)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._tools.public import public
 from ..errors import SpmError, check_choice
-from ._axes import COLOURS, DASHES, extent_of, fit_labels, outlined, points_of, take_axes, text_size
+from ._axes import COLOURS, DASHES, as_drawn, extent_of, fit_labels, outlined, points_of, take_axes, text_size
 
 MARKERS = "osD^vPX*"
 LARGEST = 12.0  # inches, the side of a confusion matrix
@@ -68,8 +68,9 @@ def confusion(result: Any, classes: Sequence[Any] | None = None, *, ax: Any = No
     counts = np.asarray(getattr(result, "confusion", result), dtype=np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size or not (counts >= 0).all():
         raise SpmError(f"a confusion matrix must be square, of counts at least 0, got shape {counts.shape}")
-    names = [str(name) for name in (getattr(result, "classes", range(len(counts))) if classes is None else classes)]
-    names = [name.replace("$", r"\$") for name in names]  # matplotlib would read mathematics between two of them
+    names = [
+        as_drawn(name) for name in (getattr(result, "classes", range(len(counts))) if classes is None else classes)
+    ]
     if len(names) != len(counts):
         raise SpmError(f"there are {len(names)} classes but {len(counts)} rows in the matrix")
     totals = counts.sum(axis=1, keepdims=True)
@@ -162,7 +163,7 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
         errors = [scale * row.get("std", 0) for row in points] if known else None
         style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0]
-        ax.errorbar(places, heights, errors, label=", ".join(filter(None, (base, kind))), capsize=3, **style)
+        ax.errorbar(places, heights, errors, label=as_drawn(", ".join(filter(None, (base, kind)))), capsize=3, **style)
         if x != "levels" and wide and len({str(row.get("levels")) for row in points}) > 1:
             _name_points(ax, places, heights, points, style["color"])
     _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked])
@@ -231,7 +232,7 @@ def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[
 
 
 def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
-    ax.set(xlabel=AXES.get(x, x), ylabel=AXES.get(y, y))
+    ax.set(xlabel=as_drawn(AXES.get(x, x)), ylabel=as_drawn(AXES.get(y, y)))
     width = points_of(ax)[0]
     name = max((6 + 4.5 * len(text.get_text()) for text in ax.texts), default=0.0)  # points, beside the last of them
     room = max(min(TICK / width, 0.3), name / max(width - 2 * name, 1.0))
@@ -310,7 +311,7 @@ def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = N
         precision, recall, _ = precision_recall_curve(truth[:, k], columns[:, k])
         precision[-1] = precision[-2]  # not the 1 that stands for no image found
         style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
-        ax.step(recall, precision, where="post", label=f"{names[k]} {averages[k]:.2f}", **style)
+        ax.step(recall, precision, where="post", label=as_drawn(f"{names[k]} {averages[k]:.2f}"), **style)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="recall", ylabel="precision")
     ax.set_title(f"mean average precision {np.mean(list(averages.values())):.3f}", fontsize="medium")
     ax.grid(alpha=0.3)

@@ -14,6 +14,7 @@ from ..features.local import LocalFeatures
 from ..images import read_image
 from ._axes import (
     COLOURS,
+    as_drawn,
     fit_labels,
     grey_of,
     need,
@@ -103,7 +104,7 @@ def evidence(
     bar = _draw_cells(axes[0], heat, found, level) if by == "cell" else _draw_features(axes[0], shares, heat.shape)
     votes_alone, intercept = found.score - found.intercept, found.intercept
     sum_of = f"{_text(votes_alone)} votes {'−' if intercept < 0 else '+'} {abs(intercept):.2f} intercept"
-    axes[0].set_title(f"{found.label}: {_text(found.score)}\n= {sum_of}", fontsize="medium")
+    axes[0].set_title(f"{as_drawn(found.label)}: {_text(found.score)}\n= {sum_of}", fontsize="medium")
     if not alone:
         _draw_list(axes[1], found.largest(n_channels))
     fit_labels(*axes, bar)
@@ -180,7 +181,7 @@ def _draw_features(ax: Any, found: list[tuple[LocalFeatures, np.ndarray]], size:
 
 def _draw_list(ax: Any, largest: list[tuple[str, float]]) -> None:
     """Draw the words or channels with the largest votes as bars, the largest on top."""
-    names, values = [name for name, _ in largest], np.array([vote for _, vote in largest])
+    names, values = [as_drawn(name) for name, _ in largest], np.array([vote for _, vote in largest])
     shades = need("matplotlib").colormaps[AGAINST_FOR]
     ax.barh(range(len(names)), values, color=[shades(0.85 if value > 0 else 0.15) for value in values])
     ax.set_yticks(range(len(names)), names, fontsize="small")
@@ -251,7 +252,7 @@ def detections(image: Any, boxes: Any, scores: Any = None, labels: Any = None, *
         style = {"fill": False, "edgecolor": colours[labels[k]], "linewidth": 2, "path_effects": effects}
         ax.add_patch(rectangle((x0, y0), x1 - x0, y1 - y0, **style))
     for k in reversed(order):  # the best scores choose first
-        name = f"{labels[k]} {numbers[k]}".strip()
+        name = as_drawn(f"{labels[k]} {numbers[k]}".strip())
         if name:
             _place_name(ax, name, boxes[k], colours[labels[k]], taken)
     return ax

@@ -6,10 +6,10 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._tools.text import printable
 from ._style import STYLE
 
 VOID = ("img", "meta")
-JOINERS = "\u200c\u200d\xa0"  # not printable by themselves, but parts of names in many scripts
 
 # Nothing is fetched and no script runs, even if a name should get past the escaping.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -17,18 +17,6 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 class Html(str):
     """Text that is HTML already. All other text is escaped on its way into an element."""
-
-
-def printable(text: Any) -> str:
-    """Return text with what cannot be shown, such as control characters and broken bytes of file names, written out.
-
-    Examples
-    --------
-    >>> printable("caf\\udce9\\n")
-    'caf\\\\udce9\\\\n'
-    """
-    letters = str(text)
-    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in letters)
 
 
 def element(tag: str, *children: Any, **attributes: Any) -> Html:

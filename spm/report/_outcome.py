@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import plots
+from .._tools.text import printable
 from ..images import name_of
-from ._html import Html, element, join, printable, table
+from ._html import Html, element, join, table
 from ._pictures import drawing, thumbnails
 
 MOST_THUMBNAILS = 600  # on a page
