@@ -496,7 +496,7 @@ def test_a_network_takes_one_image():
 
 def test_a_missing_extra_names_the_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match=r'feature maps of networks need onnx.*pip install "spm\[cnn\]"'):
+    with pytest.raises(MissingDependencyError, match=r"networks need onnx.*pip install onnxruntime onnx"):
         layers(b"")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._tools.need import need as _need
 from ..errors import MissingDependencyError, SpmError
 from .geometry import ROWS_COLUMNS, Graph, Shape, Step, rule_of
 
@@ -38,20 +38,7 @@ def array_of(network: bytes) -> np.ndarray:
     return np.frombuffer(network, dtype=np.uint8)
 
 
-def need(module: str) -> Any:
-    """Import a module of the extra "cnn", or say how to install it.
-
-    Raises
-    ------
-    MissingDependencyError
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingDependencyError(
-            f'feature maps of networks need {package}, which cannot be imported ({error}): pip install "spm[cnn]"'
-        ) from error
+need = partial(_need, "feature maps of networks", "onnxruntime onnx")
 
 
 def read_network(model: Model) -> onnx.ModelProto:

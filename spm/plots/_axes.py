@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingDependencyError, SpmError
+from .._tools.need import need as _need
+from ..errors import SpmError
 from ..features.local import LocalFeatures
 from ..images import read_image
 
@@ -23,20 +24,7 @@ PANEL = 2.6  # inches, the side of one picture in a figure of several
 
 Region = tuple[float, float, float, float]
 
-
-def need(module: str) -> Any:
-    """Import a module of matplotlib, or say how to install it.
-
-    Raises
-    ------
-    MissingDependencyError
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f'figures need matplotlib, which cannot be imported ({error}): pip install "spm[viz]"'
-        ) from error
+need = partial(_need, "figures", "matplotlib")
 
 
 def take_axes(ax: Any, rows: int = 1, columns: int = 1, size: tuple[float, float] = (PANEL, PANEL)) -> np.ndarray:

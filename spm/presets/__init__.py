@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from .._tools.shipped import read_shipped
 from ..classifiers.svm import KernelSVC
 from ..encoders.bag_of_words import BagOfWords
 from ..errors import check_choice
@@ -143,8 +143,7 @@ def spp2014(
 
 def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> FeatureMap:
     if model is None:
-        shipped = files("spm.data").joinpath("texture_net.onnx").read_bytes()
-        return FeatureMap(shipped, preprocess=preprocess or "tf", size=size, **options)
+        return FeatureMap(read_shipped("texture_net.onnx"), preprocess=preprocess or "tf", size=size, **options)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=size or 224, **options)
 
 
