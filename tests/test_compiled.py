@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_architecture import MODULES, TREES, imports_of_others
+from test_architecture import MODULES, TREES
 
 import spm
 from spm._tools import numba as ours
@@ -198,7 +198,3 @@ def test_every_loop_runs_without_the_lock_and_is_kept():
     for name, dispatcher in dispatchers():
         assert dispatcher.targetoptions["nogil"] is True, name
         assert isinstance(dispatcher._cache, ours._Cache), name
-
-
-def test_one_module_imports_numba():
-    assert [name for name in MODULES if "numba" in imports_of_others(name)] == ["_tools.numba"]

@@ -522,15 +522,21 @@ def test_pages_need_matplotlib(result, photos, compared, monkeypatch):
 # A browser
 
 
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, or else the one that playwright has fetched."""
+    """The system's Chromium; playwright's own need not be fetched."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright: see CONTRIBUTING.md")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium, or see CONTRIBUTING.md")
     with api.sync_playwright() as play:
-        if path is None and not Path(play.chromium.executable_path).is_file():
-            pytest.skip("needs Chromium: playwright install chromium")
-        started = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = play.chromium.launch(executable_path=path, args=FLAGS)
         yield started
         started.close()
 
