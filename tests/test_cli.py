@@ -18,6 +18,7 @@ from PIL import Image
 
 import spm
 from spm import cli, presets
+from spm._tools.numba import folder as compiled_code
 from spm._tools.shipped import read_shipped
 
 CLASSES = ("across", "down")
@@ -78,7 +79,8 @@ def command(*arguments):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keep the journals of comparisons out of the user's own cache."""
+    """Keep the journals of comparisons out of the user's own cache, but not what is compiled."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(compiled_code().parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
 

@@ -51,7 +51,7 @@ def test_a_code_is_that_of_plain_coordinate_descent():
 def test_codes_are_as_good_as_scikit_learns(alpha):
     ours = solve(X, WORDS, alpha)
     theirs = sparse_encode(X.astype(float), WORDS.astype(float), algorithm="lasso_cd", alpha=alpha, max_iter=100000)
-    np.testing.assert_allclose(objective(X, WORDS, ours, alpha), objective(X, WORDS, theirs, alpha), atol=2e-6)
+    assert np.all(objective(X, WORDS, ours, alpha) < objective(X, WORDS, theirs, alpha) + 2e-6)  # theirs stops earlier
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.15, 0.4])
