@@ -9,7 +9,6 @@ import sys
 import xml.etree.ElementTree as ET
 from functools import partial
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
