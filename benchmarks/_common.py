@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+import spm
+
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("spm", "numpy", "scipy", "scikit-learn", "opencv-contrib-python", "numba", "pillow", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "opencv-contrib-python", "numba", "pillow", "onnxruntime")
 
 
 def data_home() -> Path:
@@ -26,15 +28,12 @@ def data_home() -> Path:
 
 def scene15() -> tuple[list[str], np.ndarray]:
     """Return the paths and the labels of the 4,485 photographs."""
-    import spm
-
     bunch = spm.load_folder(data_home() / "scene15")
     return bunch.data, np.asarray(bunch.target_names)[bunch.target]
 
 
 def scene15_fixed() -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of the fixed split: 100 a class to train, all others to test."""
-    import spm
     from spm.datasets import read_train_list
 
     home = data_home()
@@ -50,7 +49,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def keep(name: str, title: str, *blocks: str) -> None:
     """Print the blocks and write them to results/NAME.md with the command, the date and the versions."""
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    versions = ", ".join([f"spm {spm.__version__}", *(f"{package} {version(package)}" for package in PACKAGES)])
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     head = f"# {title}\n\n`{command}`, {datetime.date.today()}; {machine}; {versions}.\n"
     text = "\n\n".join([head.rstrip(), *blocks]) + "\n"

@@ -1,4 +1,4 @@
-"""Small networks that are hard to read: which layer FeatureMap takes of each, where its cells lie, and if that is right.
+"""Small networks that are hard to read: which layer FeatureMap takes of each, where its cells lie, and if it is right.
 
 Each is exported by torch (both exporters, where onnxscript is installed), or written by hand as other converters write
 them. "Right" says that squares of noise, put into an image one at a time, change most the cells that lie there.

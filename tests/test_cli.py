@@ -18,6 +18,8 @@ from PIL import Image
 
 import spm
 from spm import cli, presets
+from spm._tools.numba import folder as compiled_code
+from spm._tools.shipped import read_shipped
 
 CLASSES = ("across", "down")
 N_IMAGES = 6
@@ -77,7 +79,8 @@ def command(*arguments):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keep the journals of comparisons out of the user's own cache."""
+    """Keep the journals of comparisons out of the user's own cache, but not what is compiled."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(compiled_code().parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
 
@@ -421,10 +424,8 @@ def test_compare_says_what_a_row_lacks(run, folder, small_presets):
 
 def test_layers_of_a_network(run, tmp_path):
     pytest.importorskip("onnx")
-    from importlib.resources import files
-
     network = tmp_path / "net.onnx"
-    network.write_bytes(files("spm.data").joinpath("texture_net.onnx").read_bytes())
+    network.write_bytes(read_shipped("texture_net.onnx"))
     status, out, err = run("layers", network)
     lines = out.splitlines()
     assert (status, err) == (0, "") and lines[0].split()[:4] == ["name", "operator", "channels", "stride"]

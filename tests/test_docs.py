@@ -4,7 +4,6 @@ import doctest
 import importlib.util
 import re
 import shutil
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 import spm
+from spm._tools.shipped import read_shipped
 
 DOCS = Path(__file__).parents[1] / "docs"
 if not DOCS.is_dir():
@@ -31,7 +31,7 @@ def desk(tmp_path, monkeypatch):
         Image.fromarray(scene).save(path)
     shutil.copy(path, tmp_path / "holiday.jpg")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    (tmp_path / "net.onnx").write_bytes(files("spm.data").joinpath("texture_net.onnx").read_bytes())
+    (tmp_path / "net.onnx").write_bytes(read_shipped("texture_net.onnx"))
     page = (DOCS / "guide" / "images.md").read_text(encoding="utf-8")
     (tmp_path / "train.txt").write_text(re.search(r"```text\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -701,7 +701,7 @@ def test_a_missing_extra_names_the_command_and_only_at_work(package, monkeypatch
     monkeypatch.setattr(_runtime, "_by_process", {})
     monkeypatch.setitem(sys.modules, package, None)
     features = clone(FeatureMap(SMALL))  # nothing is needed to hold it
-    with pytest.raises(MissingDependencyError, match=rf'need {package}, .*: pip install "spm\[cnn\]"'):
+    with pytest.raises(MissingDependencyError, match=rf"need {package}, .*: pip install onnxruntime onnx"):
         features.extract(photo())
 
 

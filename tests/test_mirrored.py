@@ -1,7 +1,5 @@
 """Mirror images: one vector for an image and its mirror image, whichever way the features are made."""
 
-from importlib.resources import files
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +7,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 import spm
+from spm._tools.shipped import read_shipped
 from spm.boxes import mirror_boxes
 from spm.evidence.voting import feature_votes
 
@@ -24,7 +23,7 @@ def images():
 
 def network_map(**options):
     pytest.importorskip("onnxruntime")
-    return spm.FeatureMap(files("spm.data").joinpath("texture_net.onnx").read_bytes(), preprocess="tf", **options)
+    return spm.FeatureMap(read_shipped("texture_net.onnx"), preprocess="tf", **options)
 
 
 FEATURES = {

@@ -60,7 +60,10 @@ def ones(*shape):
 def run(model, image, *names):
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = runtime.InferenceSession(bytes(model), options, providers=["CPUExecutionProvider"])
+    # before 1.24 the runtime folds a Pad into the pooling after it, and refuses the sum when that is too large
+    session = runtime.InferenceSession(
+        bytes(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=["Pad_Fusion"]
+    )
     return session.run(list(names) or None, {session.get_inputs()[0].name: image})
 
 
@@ -633,7 +636,7 @@ def test_a_network_takes_one_image():
 
 def test_a_missing_extra_names_the_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match=r'feature maps of networks need onnx.*pip install "spm\[cnn\]"'):
+    with pytest.raises(MissingDependencyError, match=r"networks need onnx.*pip install onnxruntime onnx"):
         layers(b"")
 
 

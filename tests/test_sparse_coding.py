@@ -51,7 +51,7 @@ def test_a_code_is_that_of_plain_coordinate_descent():
 def test_codes_are_as_good_as_scikit_learns(alpha):
     ours = solve(X, WORDS, alpha)
     theirs = sparse_encode(X.astype(float), WORDS.astype(float), algorithm="lasso_cd", alpha=alpha, max_iter=100000)
-    np.testing.assert_allclose(objective(X, WORDS, ours, alpha), objective(X, WORDS, theirs, alpha), atol=2e-6)
+    assert np.all(objective(X, WORDS, ours, alpha) < objective(X, WORDS, theirs, alpha) + 2e-6)  # theirs stops earlier
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.15, 0.4])
@@ -83,7 +83,7 @@ def test_encoding_gives_the_weights_or_their_absolute_values():
     np.testing.assert_allclose(codes.toarray(), solve(signed, encoder.words_, 0.05), atol=1e-5)  # cut into other blocks
     assert codes.words.shape[1] < 20 and codes.n_words == 20 and (codes.moments == 1).all()
     assert (codes.toarray() < 0).any()
-    np.testing.assert_array_equal(encoder.set_params(absolute=True).transform(signed), np.abs(codes.toarray()))
+    np.testing.assert_allclose(encoder.set_params(absolute=True).transform(signed), np.abs(codes.toarray()), atol=1e-6)
     assert encoder.encode(X[:0]).toarray().shape == (0, 20)
 
 

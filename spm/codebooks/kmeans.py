@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
+from .._tools.numba import njit
 from .._tools.parallel import in_threads, progress_bar, single_threaded
 from ..errors import SpmError, check_number
 from .nearest import nearest_words
@@ -181,7 +181,7 @@ def _accumulate(block: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.
     return sums, counts, distances
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz"})
 def _add_rows(
     X: np.ndarray,
     centers: np.ndarray,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .._tools.numba import njit
 
 
 def squared_distances(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def squared_distances(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return np.maximum(distances, 0, out=distances)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def nearest(distances: np.ndarray, k: int) -> np.ndarray:
     """Return the columns of the k smallest distances of every row, nearest first, ties to the first.
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.numba import njit
 from .._tools.options import Options, check_options, seed, whole, workers
 from .._tools.parallel import in_threads, single_threaded
 from .._tools.public import public
@@ -167,7 +167,7 @@ def _divide(values: np.ndarray, centers: np.ndarray) -> list[tuple[np.ndarray, n
     return list(zip(np.split(values[order], stops[:-1]), centers, strict=True))
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _descend(X: np.ndarray, children: np.ndarray, first_child: np.ndarray, n_paths: int, words: np.ndarray) -> None:
     """Set `words` (N,) to the word that each descriptor comes to."""
     n_nodes, n_values, branching = children.shape
@@ -195,7 +195,7 @@ def _descend(X: np.ndarray, children: np.ndarray, first_child: np.ndarray, n_pat
         words[n] = max(nodes[0] - n_nodes, 0)  # NaN is near to none, and goes nowhere
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _insert(distance: float, node: int, least: np.ndarray, best: np.ndarray) -> None:
     """Put a node into its place among the best, behind its equals, and drop the last."""
     place = len(least) - 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._tools.download import get_data_home
 from .._tools.public import public
+from .._tools.shipped import read_shipped
 from ..errors import check_choice
 from .archives import find_class_root, install
 from .folder import bunch_of
@@ -31,7 +31,7 @@ def read_registry() -> dict[str, Any]:
     >>> sorted(read_registry())
     ['caltech101', 'scene15', 'voc2007']
     """
-    return dict(json.loads(files("spm.data").joinpath("registry.json").read_text(encoding="utf-8")))
+    return dict(json.loads(read_shipped("registry.json")))
 
 
 @public("spm.datasets")

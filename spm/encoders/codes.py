@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from .._tools.numba import njit
 from .._tools.public import public
 from ..errors import SpmError
 
@@ -120,7 +120,7 @@ def shares_of(logs: np.ndarray, least: float = LEAST_SHARE) -> tuple[np.ndarray,
     return words, shares, counts
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _count(logs: np.ndarray, highest: np.ndarray, least: float) -> np.ndarray:
     counts = np.zeros(len(logs), dtype=np.int64)
     for n in range(len(logs)):
@@ -130,7 +130,7 @@ def _count(logs: np.ndarray, highest: np.ndarray, least: float) -> np.ndarray:
     return counts
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _fill(logs: np.ndarray, highest: np.ndarray, least: float, words: np.ndarray, shares: np.ndarray) -> None:
     place = 0
     for n in range(len(logs)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 
+from .._tools.numba import njit
 from .._tools.options import Options, number, whole
 from .._tools.public import public
 from ..codebooks.nearest import nearest, squared_distances
@@ -84,7 +84,7 @@ class LLC(WordEncoder):
         return Codes(few, weights, np.ones((len(values), 1), np.float32), len(self.words_))
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _rebuild(values: np.ndarray, words: np.ndarray, few: np.ndarray, beta: float) -> np.ndarray:
     """Return the weights of each descriptor's few words: shape (N, k), float32."""
     n_words = few.shape[1]
@@ -110,7 +110,7 @@ def _rebuild(values: np.ndarray, words: np.ndarray, few: np.ndarray, beta: float
     return weights
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _solve(S: np.ndarray, c: np.ndarray) -> None:
     """Solve S x = c for a small positive definite S by Cholesky's factors, in place."""
     n = len(c)

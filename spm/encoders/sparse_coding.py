@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.numba import njit
 from .._tools.options import Options, check_options, flag, number, progress, seed, whole, workers
 from .._tools.parallel import in_threads, progress_bar
 from .._tools.public import public
@@ -264,7 +264,7 @@ def sparse_codes(correlations: np.ndarray, gram: np.ndarray, alpha: float) -> np
     return codes
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _code(correlations: np.ndarray, gram: np.ndarray, alpha: Any, codes: np.ndarray) -> None:
     n_words = len(gram)
     active = np.empty(n_words, dtype=np.int64)
@@ -291,7 +291,7 @@ def _code(correlations: np.ndarray, gram: np.ndarray, alpha: Any, codes: np.ndar
                     _add(q, step, gram[active[i]], n_words)
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+@njit(fastmath={"nnan", "nsz"})
 def _largest(q: np.ndarray) -> Any:
     """Return the largest absolute value: without NaN its order does not matter, and it vectorises."""
     largest = np.float32(0)
@@ -301,13 +301,13 @@ def _largest(q: np.ndarray) -> Any:
     return largest
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _add(to: np.ndarray, factor: Any, row: np.ndarray, n: int) -> None:
     for k in range(n):
         to[k] += factor * row[k]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _choose(q: np.ndarray, code: np.ndarray, alpha: Any, slack: Any, active: np.ndarray, size: int) -> tuple[int, bool]:
     """Drop the active words of weight zero and add those that should have one; and say whether all is optimal."""
     kept, settled = 0, True
@@ -328,7 +328,7 @@ def _choose(q: np.ndarray, code: np.ndarray, alpha: Any, slack: Any, active: np.
     return kept, False
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _sweep(small: np.ndarray, left: np.ndarray, weights: np.ndarray, alpha: Any, size: int) -> None:
     """Set each active weight to its best value given the others, a few times."""
     for _ in range(SWEEPS):
@@ -343,7 +343,7 @@ def _sweep(small: np.ndarray, left: np.ndarray, weights: np.ndarray, alpha: Any,
                 _add(left, step, small[i], size)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _solve_signed(
     small: np.ndarray, left: np.ndarray, weights: np.ndarray, alpha: Any, size: int, system: np.ndarray
 ) -> None:
@@ -374,7 +374,7 @@ def _solve_signed(
             _add(left, -step, small[used[i]], size)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _eliminate(system: np.ndarray, n: int, solution: np.ndarray) -> bool:
     """Solve n equations, the right side in column n, of which the upper half is given; False where rounding wins."""
     for j in range(n):

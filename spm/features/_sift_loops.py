@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .._tools.numba import njit
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz"})
 def _vote(magnitude: np.ndarray, orientation: np.ndarray, y: int, votes: np.ndarray) -> None:
     """Spread the gradients of row `y` over the orientations, into a row of the ring."""
     r = y % len(votes)
@@ -19,7 +20,7 @@ def _vote(magnitude: np.ndarray, orientation: np.ndarray, y: int, votes: np.ndar
             votes[r, 8 * x + o] = size * max(np.float32(0), np.float32(1) - distance)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _fold(parts: np.ndarray) -> float:
     """Return the sum of 64 numbers, added in one fixed order that vectorises."""
     for half in (32, 16, 8, 4, 2, 1):
@@ -28,14 +29,14 @@ def _fold(parts: np.ndarray) -> float:
     return parts[0]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _total(row: np.ndarray, parts: np.ndarray) -> float:
     for k in range(64):
         parts[k] = row[k] + row[k + 64]
     return _fold(parts)
 
 
-@njit(nogil=True, cache=True, fastmath={"nsz"})
+@njit(fastmath={"nsz"})
 def _normalise(row: np.ndarray, keep_short: bool, root: bool, parts: np.ndarray) -> None:
     for k in range(64):  # written out twice: as a function it takes 4 % longer
         parts[k] = row[k] * row[k] + row[k + 64] * row[k + 64]
@@ -55,7 +56,7 @@ def _normalise(row: np.ndarray, keep_short: bool, root: bool, parts: np.ndarray)
             row[k] = np.sqrt(row[k] * scale)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz"})
 def _sum_down(votes: np.ndarray, weights: np.ndarray, i: int, start: int, height: int, line: np.ndarray) -> None:
     """Set `line` to the weighted sum of the rows of votes under one row of cells."""
     kept, support = len(votes), weights.shape[1]
@@ -72,7 +73,7 @@ def _sum_down(votes: np.ndarray, weights: np.ndarray, i: int, start: int, height
             line[k] += w0 * votes[r0, k] + w1 * votes[r1, k] + w2 * votes[r2, k] + w3 * votes[r3, k]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz"})
 def _sum_across(band: np.ndarray, weights: np.ndarray, j: int, x: int, sums: np.ndarray) -> None:
     """Set `sums` to the weighted sum of the columns of `band` under one column of cells."""
     for k in range(32):
@@ -83,7 +84,7 @@ def _sum_across(band: np.ndarray, weights: np.ndarray, j: int, x: int, sums: np.
             sums[k] += w0 * band[x + t, k] + w1 * band[x + t + 1, k] + w2 * band[x + t + 2, k] + w3 * band[x + t + 3, k]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def describe(
     magnitude: np.ndarray,
     orientation: np.ndarray,

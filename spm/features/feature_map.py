@@ -30,8 +30,8 @@ Size = int | Sequence[int | None] | None
 class FeatureMap(ExtractorMixin, BaseEstimator):
     """The cells of a convolutional network's inner maps: what SPP-net pools (He 2014, section 2).
 
-    The network is cut behind the layers and run by onnxruntime (``pip install "spm[cnn]"``). A run takes one thread:
-    `n_jobs` of what uses the extractor says how many images are in work at once.
+    The network is cut behind the layers and run by onnxruntime (``pip install onnxruntime onnx``). A run takes one
+    thread: `n_jobs` of what uses the extractor says how many images are in work at once.
 
     Parameters
     ----------

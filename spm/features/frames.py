@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from .._tools.numba import njit
 from .._tools.opencv import cv2
 from ..errors import SpmError, check_choice, check_number
 from ..networks.geometry import Axis
@@ -164,7 +164,7 @@ def prepare(pixels: np.ndarray, tables: np.ndarray, order: str) -> np.ndarray:
     return prepared
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _look_up(pixels: np.ndarray, tables: np.ndarray, backwards: bool, planes: np.ndarray) -> None:
     height, width, channels = pixels.shape
     for c in range(len(planes)):

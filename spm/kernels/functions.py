@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from .._tools.numba import njit
 from .._tools.parallel import in_threads
 from .._tools.public import public
 from ..errors import SpmError
@@ -203,7 +203,7 @@ def _fill_block(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray, block
         _add(left, right, kind, gram[row:stop, column:end])
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _add(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray) -> None:
     """Add to `gram` (n, m) the kernel of every row of A with every row of B.
 
@@ -244,7 +244,7 @@ def _add(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray) -> None:
             gram[row, column] += sums[row, column]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan"})
+@njit(fastmath={"contract", "nsz", "nnan"})
 def _fold_minimum(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int) -> None:
     d0, d1, d2, d3, d4, d5, d6, d7 = at[t], at[t + 1], at[t + 2], at[t + 3], at[t + 4], at[t + 5], at[t + 6], at[t + 7]
     a0, a1, a2, a3, a4, a5, a6, a7 = a[t], a[t + 1], a[t + 2], a[t + 3], a[t + 4], a[t + 5], a[t + 6], a[t + 7]
@@ -254,7 +254,7 @@ def _fold_minimum(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums
         sums[row, k] += left + right
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
+@njit(fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
 def _fold_chi2(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int) -> None:
     for u in range(t, t + 8):
         if a[u] > 0:
@@ -263,7 +263,7 @@ def _fold_chi2(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: n
                 sums[row, k] += np.float32(2) * value * (panel[d, k] / (value + panel[d, k]))
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz"})
 def _fold_product(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int) -> None:
     for u in range(t, t + 8):
         value, d = a[u], at[u]
@@ -274,7 +274,7 @@ def _fold_product(panel: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums
 LOG = np.float32(2 / math.log(2))  # of the series log2(m) = LOG (s + s^3/3 + s^5/5 + ...), s = (m - 1) / (m + 1)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(inline="always")
 def _log2(x: Any) -> Any:
     """Return log2 of a float32 above 0 within 5e-7, in arithmetic that runs eight or sixteen lanes at once."""
     bits = np.float32(x).view(np.int32)
@@ -286,14 +286,14 @@ def _log2(x: Any) -> Any:
     return np.float32(exponent) + LOG * (s + s * square * series)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _take_logs(panel: np.ndarray, logs: np.ndarray) -> None:
     for d in range(len(panel)):
         for k in range(panel.shape[1]):
             logs[d, k] = _log2(panel[d, k])  # of zero some finite number, which is multiplied by zero
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
+@njit(fastmath={"contract", "nsz", "nnan", "arcp"}, error_model="numpy")
 def _fold_jensen_shannon(
     panel: np.ndarray, logs: np.ndarray, at: np.ndarray, a: np.ndarray, t: int, sums: np.ndarray, row: int
 ) -> None:

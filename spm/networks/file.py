@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import threading
 import time
@@ -15,6 +14,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from .._tools.need import need as _need
 from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
 from .training import leave_training
@@ -29,20 +29,7 @@ FileState = tuple[str, int, int, int, int]
 """What tells a file from what it was before: its path, two times, size and inode, links followed."""
 
 
-def need(module: str) -> Any:
-    """Import a module of the extra "cnn", or say how to install it.
-
-    Raises
-    ------
-    MissingDependencyError
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingDependencyError(
-            f'feature maps of networks need {package}, which cannot be imported ({error}): pip install "spm[cnn]"'
-        ) from error
+need = functools.partial(_need, "feature maps of networks", "onnxruntime onnx")
 
 
 @public("spm.networks")

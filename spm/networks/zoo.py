@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from .._tools.download import by_hand, get_data_home, has_archive, retrieve
 from .._tools.public import public
+from .._tools.shipped import read_shipped
 from ..errors import SpmError, check_choice
 
 
@@ -22,7 +22,7 @@ def read_networks() -> dict[str, Any]:
     >>> sorted(read_networks())
     ['mobilenetv2', 'resnet18', 'resnet50', 'squeezenet1.1', 'vgg16']
     """
-    return dict(json.loads(files("spm.data").joinpath("networks.json").read_text(encoding="utf-8")))
+    return dict(json.loads(read_shipped("networks.json")))
 
 
 @public()

@@ -1,7 +1,7 @@
 """Figures: images, models and results in, matplotlib axes out.
 
 Every function draws on the axes that it is given, or on a figure of its own, and returns them; none changes
-matplotlib's settings or needs a screen. They need matplotlib: ``pip install "spm[viz]"``.
+matplotlib's settings or needs a screen. They need matplotlib: ``pip install matplotlib``.
 """
 
 from .pictures import feature_map, pyramid

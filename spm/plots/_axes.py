@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .._tools.need import need as _need
 from .._tools.text import printable
-from ..errors import MissingDependencyError, SpmError
+from ..errors import SpmError
 from ..features.local import LocalFeatures
 from ..images import read_image
 
@@ -24,20 +25,7 @@ PANEL = 2.6  # inches, the side of one picture in a figure of several
 
 Region = tuple[float, float, float, float]
 
-
-def need(module: str) -> Any:
-    """Import a module of matplotlib, or say how to install it.
-
-    Raises
-    ------
-    MissingDependencyError
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f'figures need matplotlib, which cannot be imported ({error}): pip install "spm[viz]"'
-        ) from error
+need = partial(_need, "figures", "matplotlib")
 
 
 def as_drawn(name: Any) -> str:

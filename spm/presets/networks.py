@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
 from .._tools.public import public
+from .._tools.shipped import read_shipped
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
 from ..networks.file import Network
@@ -84,7 +84,7 @@ def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> F
     """Return the extractor, with what the network wants where nothing was asked for."""
     size_left_out = isinstance(size, str) and size == "auto"  # None is a size: the image as it is
     if model is None:
-        shipped = Network.of(files("spm.data").joinpath("texture_net.onnx").read_bytes())
+        shipped = Network.of(read_shipped("texture_net.onnx"))
         return FeatureMap(shipped, preprocess=preprocess or "tf", size=None if size_left_out else size, **options)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
 

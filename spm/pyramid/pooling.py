@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from .._tools.numba import njit
 from ..encoders.codes import Codes
 
 MOST_JOINED = 2**20  # cells of a level that divides all others; beyond, features are pooled again for each
@@ -170,14 +170,14 @@ def _join(finer: np.ndarray, counts: np.ndarray, how: str) -> np.ndarray:
     return np.where(np.isneginf(largest), 0, largest)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _inside(lo: float, hi: float, a: float, b: float, border: float) -> bool:
     if lo == hi:
         return a <= lo and (lo < b or lo == b == border)
     return lo < b and hi > a
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
     """Return the first and the last of the n cells of [a, b) that [lo, hi) overlaps."""
     first = min(max(int(np.floor((lo - a) * n / (b - a))), 0), n - 1)
@@ -185,7 +185,7 @@ def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
     return first, last
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _features_of(extents: np.ndarray, region: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return the indices of the features that a region has."""
     inside = np.empty(len(extents), dtype=np.int64)
@@ -198,7 +198,7 @@ def _features_of(extents: np.ndarray, region: np.ndarray, edges: np.ndarray) -> 
     return inside[:n]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _members(
     inside: np.ndarray, extents: np.ndarray, region: np.ndarray, rows: int, columns: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +224,7 @@ def _members(
     return members, starts
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _pool(
     words: np.ndarray,
     weights: np.ndarray,
@@ -255,7 +255,7 @@ def _pool(
                     _add_up(words, weights, moments, mine, sums, pooled[r, cell])
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _add_up(
     words: np.ndarray,
     weights: np.ndarray,
@@ -278,7 +278,7 @@ def _add_up(
     pooled[:] = sums
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _take_max(
     words: np.ndarray,
     weights: np.ndarray,

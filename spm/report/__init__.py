@@ -1,7 +1,7 @@
 """Reports: results of `spm.evaluate` and `spm.compare` in, one HTML page that needs nothing else out.
 
 A page holds its pictures and its style, runs no script and fetches nothing. It needs matplotlib:
-``pip install "spm[viz]"``.
+``pip install matplotlib``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""What ships with spm: the registry of data sets that can be downloaded."""
