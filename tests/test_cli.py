@@ -18,8 +18,8 @@ from PIL import Image
 
 import spm
 from spm import cli, presets
+from spm._tools.files import read_shipped
 from spm._tools.numba import folder as compiled_code
-from spm._tools.shipped import read_shipped
 
 CLASSES = ("across", "down")
 N_IMAGES = 6

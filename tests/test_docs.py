@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import spm
-from spm._tools.shipped import read_shipped
+from spm._tools.files import read_shipped
 
 DOCS = Path(__file__).parents[1] / "docs"
 if not DOCS.is_dir():

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 import spm
-from spm._tools.shipped import read_shipped
+from spm._tools.files import read_shipped
 from spm.boxes import mirror_boxes
 from spm.evidence.voting import feature_votes
 

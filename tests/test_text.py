@@ -5,8 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from spm._tools.table import Table
-from spm._tools.text import printable
+from spm._tools.text import Table, printable
 from spm.errors import ImageError, MissingDependencyError, SpmError
 from spm.images import read_image
 

@@ -1,13 +1,16 @@
-"""Files: a path and its new content in, the file whole or the old one as it was out."""
+"""Files: a path and its content in, the file whole or the old one out; the name of what ships in, its content out."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 
 from ..errors import SpmError
+
+PACKAGE = __name__.partition(".")[0]
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes, what: str) -> Path:
@@ -62,3 +65,22 @@ def _mode_of(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def read_shipped(name: str) -> bytes:
+    """Read a file of ``data/``: inside the package where it was installed, beside it in the tree that it comes from.
+
+    Raises
+    ------
+    FileNotFoundError
+
+    Examples
+    --------
+    >>> read_shipped("registry.json")[:1]
+    b'{'
+    """
+    package = files(PACKAGE)
+    inside = package.joinpath("data", name)
+    if inside.is_file():
+        return inside.read_bytes()
+    return (Path(str(package)).parent / "data" / name).read_bytes()

@@ -1,7 +1,8 @@
-"""Any text in, such as a file's name, the same as it can be printed, drawn and written as UTF-8 out."""
+"""Text: anything in, such as a file's name, what can be printed, drawn and written out; and rows, a table."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 SHOWN = "\u200c\u200d\xa0\u3000"  # not printable to Python: joiners and blanks that are parts of names in many scripts
@@ -27,3 +28,31 @@ def printable(text: Any, keep: str = "") -> str:
     """
     letters, kept = str(text), SHOWN + keep
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in letters)
+
+
+class Table:
+    """A table printed row by row, so that the first figures are there before the last are worked out.
+
+    Parameters
+    ----------
+    head : list of str
+    widest : sequence of sequences of str
+        For every column, texts that its width must hold.
+    n_texts : int
+        The first so many columns are text and go to the left; the others are figures and go to the right. A row may
+        end early, in a text that says why.
+    """
+
+    def __init__(self, head: list[str], widest: Sequence[Sequence[str]], *, n_texts: int) -> None:
+        self.head, self.n_texts, self.started = head, n_texts, False
+        columns = [[name, *texts] for name, texts in zip(head, widest, strict=True)]
+        self.widths = [max(len(printable(text)) for text in column) for column in columns]
+
+    def add(self, cells: list[str]) -> None:
+        """Print one row, before the first one the head."""
+        for line in [cells] if self.started else [self.head, cells]:
+            line = [printable(cell) for cell in line]
+            sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
+            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
+            print("  ".join(aligned), flush=True)
+        self.started = True

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .._tools.table import Table
-from .._tools.text import printable
+from .._tools.text import Table, printable
 from ..errors import SpmError
 from ._arguments import add_json, add_protocol_options, add_seed, add_set_option, add_work_options
 from ._steps import assignments, check_report, make_splits, print_json, read_folder, work_options, write_report

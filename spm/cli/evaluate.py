@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from .._tools.table import Table
+from .._tools.text import Table
 from ._arguments import add_folder, add_json, add_model_options, add_protocol_options, add_seed, add_work_options
 from ._steps import (
     check_report,

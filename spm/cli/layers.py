@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from .._tools.table import Table
+from .._tools.text import Table
 from ._arguments import add_json
 from ._steps import print_json
 

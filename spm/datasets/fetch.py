@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._tools.download import get_data_home
+from .._tools.files import read_shipped
 from .._tools.public import public
-from .._tools.shipped import read_shipped
 from ..errors import check_choice
 from .archives import find_class_root, install
 from .folder import bunch_of

@@ -5,21 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
+from .._tools.options import Options, anything, check_options, choice, flag, one_or_more, optional, whole
 from .._tools.public import public
-from ..errors import ImageError, SpmError, check_choice, check_number
+from ..errors import ImageError, SpmError
 from ..images import MAX_PIXELS, name_of, read_image
 from ..networks.file import Model, Network, need
 from ..networks.geometry import Map
 from ..networks.maps import cut
 from ..networks.session import Session, open_network
-from .frames import PREPROCESSINGS, Frame, _check_preprocess, frame_of, prepare, resize, value_tables
-from .local import ExtractorMixin, LocalFeatures
+from .frames import Frame, check_preprocess, frame_of, prepare, resize, value_tables
+from .local import ExtractorMixin, LocalFeatures, Views
 
 POLICIES = ("full", "crop", "warp")
 
@@ -87,6 +88,16 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
     ((14, 19), (266, 2))
     """
 
+    _options: ClassVar[Options] = {
+        "model": lambda name, value: Network.of(value),
+        "layers": anything,
+        "preprocess": lambda name, value: check_preprocess(value),
+        "size": one_or_more(optional(whole(least=1)), "(224, 320)"),
+        "policy": choice(POLICIES),
+        "flip": flag,
+        "tokens_before": optional(whole(least=0)),
+    }
+
     def __init__(
         self,
         model: Model,
@@ -118,8 +129,8 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
             params["model"] = Network.of(params["model"])
         return super().set_params(**params)
 
-    def extract(self, image: Any) -> LocalFeatures:
-        """Return the cells of the first layer at the first size.
+    def views(self, image: Any) -> Views:
+        """Return the image's views: for each size the image and, with `flip`, the mirrored one; in each its layers.
 
         Parameters
         ----------
@@ -128,7 +139,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
         Returns
         -------
-        LocalFeatures
+        list of tuple of LocalFeatures
             `values` of shape (rows * columns, channels), float32, row by row; `extents` the whole numbers j, i, j + 1,
             i + 1; `stride` and `offset` in pixels of the image, whose size is `image_size`.
 
@@ -142,18 +153,10 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
             If onnxruntime or onnx is missing.
         """
         see, frames = self._prepare(image)
-        return see(frames[0], False)[0]
-
-    def views(self, image: Any) -> list[tuple[LocalFeatures, ...]]:
-        """Return the image's views: for each size the image and, with `flip`, the mirrored one; in each its layers.
-
-        Raises as `extract` does.
-        """
-        see, frames = self._prepare(image)
         return [see(frame, mirrored) for frame in frames for mirrored in ((False, True) if self.flip else (False,))]
 
     def check(self, image: Any) -> None:
-        """Raise the error that `extract` would raise, without running the network."""
+        """Raise the error that `views` would raise, without running the network."""
         self._prepare(image)
 
     def fingerprint(self) -> str:
@@ -211,25 +214,12 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     def _check_options(self) -> list[int | None]:
         """Check all options but the network; return the sizes."""
-        Network.of(self.model)
+        check_options(self)
         sizes: list[Any] = list(self.size) if isinstance(self.size, Sequence | np.ndarray) else [self.size]
-        check_choice("policy", self.policy, POLICIES)
-        check_choice("flip", self.flip, (False, True))
-        if self.tokens_before is not None:
-            check_number("tokens_before", self.tokens_before, least=0, integer=True)
-        if isinstance(self.preprocess, str):
-            check_choice("preprocess", self.preprocess, PREPROCESSINGS)
-        else:
-            _check_preprocess(self.preprocess)
-        if not sizes:
-            raise SpmError("size must be a whole number, None or several of these, got an empty sequence")
-        for size in sizes:
-            if size is not None:
-                check_number("size", size, least=1, integer=True)
-            elif self.policy != "full":
-                raise SpmError(
-                    f"size=None, the image as it is, goes with policy='full': give policy={self.policy!r} a size"
-                )
+        if None in sizes and self.policy != "full":
+            raise SpmError(
+                f"size=None, the image as it is, goes with policy='full': give policy={self.policy!r} a size"
+            )
         return sizes
 
 

@@ -131,7 +131,7 @@ def _named_tables(preprocess: str, channels: int) -> tuple[np.ndarray, str]:
 
 
 def _tables(preprocess: str | Mapping[str, Any], channels: int) -> tuple[np.ndarray, str]:
-    options = _check_preprocess(preprocess)
+    options = check_preprocess(preprocess)
     levels = options["scale"] * np.arange(256.0)
     for name in ("mean", "std"):
         if np.size(options[name]) not in (1, channels):
@@ -143,7 +143,8 @@ def _tables(preprocess: str | Mapping[str, Any], channels: int) -> tuple[np.ndar
     return ((levels - mean) / std).astype(np.float32), options["order"]
 
 
-def _check_preprocess(preprocess: Any) -> dict[str, Any]:
+def check_preprocess(preprocess: Any) -> dict[str, Any]:
+    """Return all options of a preprocessing given by name or as a dict of some; raises `SpmError` for one of no use."""
     if not isinstance(preprocess, Mapping):
         preprocess = PREPROCESSINGS[check_choice("preprocess", preprocess, PREPROCESSINGS)]
     for name in preprocess:

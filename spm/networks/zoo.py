@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .._tools.download import by_hand, get_data_home, has_archive, retrieve
+from .._tools.files import read_shipped
 from .._tools.public import public
-from .._tools.shipped import read_shipped
 from ..errors import SpmError, check_choice
 
 

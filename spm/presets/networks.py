@@ -7,8 +7,8 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from .._tools.files import read_shipped
 from .._tools.public import public
-from .._tools.shipped import read_shipped
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
 from ..networks.file import Network
