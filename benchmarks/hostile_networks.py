@@ -488,7 +488,7 @@ def row(name: str, network: bytes) -> list[object]:
             last = onnx.load_model_from_string(bytes(default)).graph.output[0].name
             layer = next(found for found in listed if found.name == last)
             pair = "{0[0]:.4g} x {0[1]:.4g}".format
-            shown = [f"`{layer.name}` ({layer.op})", layer.channels or "-", "{0[0]} x {0[1]}".format(layer.grid)]
+            shown = [f"`{layer.name}` ({layer.op})", layer.channels or "-", f"{layer.grid[0]} x {layer.grid[1]}"]
             shown += [pair(layer.stride), pair(layer.offset), layer.geometry]
         except spm.SpmError as error:
             shown, outcome = ["-"] * 6, f"refused: {error}"
