@@ -33,7 +33,7 @@ from .extract import part_of, refuse_chance
 from .file import Model, Network, need, read_network
 from .geometry import ROWS_COLUMNS, Map, Number, Place, Shape
 from .graph import graph_of
-from .measure import can_run, look
+from .measure import look, side_that_runs
 from .trace import NOMINAL, Graph
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def choose(
     names = names_of(layers)
     if names is not None and (not names or len(set(names)) < len(names)):
         raise SpmError(f"layers must be one or several names, each once, got {layers!r}")
-    look(proto, graph, names, tokens_before)
+    look(proto, graph, names, tokens_before, last=names is None)
     if names is None:
         return [_default(graph)]
     found = graph.trace(graph.size)
@@ -293,6 +293,8 @@ def _why_no_map(place: Place, graph: Graph, name: str) -> str:
     rank = len(graph.shapes.get(name, (0, 0, 0, 0)))
     tried = rank in (3, 4) and place is not None
     seen = "; nor do its values change where pixels of the image are changed" if tried else ""
+    if tried and graph.failure:
+        seen = f"; and the network cannot be run to see more, onnxruntime says: {graph.failure}"
     return f"{place}{seen}" if place else "it is one value for the whole image"
 
 
@@ -341,5 +343,6 @@ def _check_free(part: onnx.ModelProto, names: Sequence[str], fixed: tuple[int | 
         size = 2 * (fixed[0] or NOMINAL), 2 * (fixed[1] or NOMINAL)
         look(part, graph, names, size=size)
         found = graph.trace(size)
-        if not can_run(part, graph, names, size) or not all(is_map(found[n], graph.shapes.get(n)) for n in names):
+        maps = all(is_map(found[name], graph.shapes.get(name)) for name in names)
+        if not maps or side_that_runs(part, graph, names[0], size)[1]:
             raise SpmError(f"height and width of the network cannot be freed, they may matter to a tensor: {reason}")

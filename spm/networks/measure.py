@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import MissingDependencyError
 from .extract import part_of
 from .file import need
 from .geometry import ROWS_COLUMNS, Axis, Border, Join, Map, Mix, Shift, TooSmall, Turn, Window, keep
@@ -21,22 +22,8 @@ from .trace import Graph, Same
 if TYPE_CHECKING:
     import onnx
 
-SIDES = (
-    224,
-    256,
-    384,
-    192,
-    160,
-    128,
-    96,
-    64,
-    32,
-    299,
-    336,
-    448,
-    512,
-    518,
-)  # of the image that is tried where the file leaves its size free
+SIDES = (224, 256, 384, 192, 160, 128, 96, 64, 32, 299, 336, 448, 512, 518)
+"""Of the image that is tried where the file leaves its size free."""
 BANDS = 3  # into which an image is cut, down and across
 DRAWS = 2  # of an image and its changes
 SCALES = (1.0, 60.0)  # of the pixels, as networks want them around 1 or around 100
@@ -46,6 +33,12 @@ MOST_BESIDE = 16  # tokens that may stand beside those of the grid, unless it is
 AT_ONCE = 128  # tensors that are looked at in one run
 FOLLOWING = (Mix, Window, Border, Join, Turn, Shift)
 
+Response = dict[tuple[int, int], list[list[np.ndarray]]]
+"""By the dimensions that may be rows and columns: how much each cell changed, by axis and part of the image."""
+
+Responses = dict[str, tuple[tuple[int, ...], Response]]
+"""The shape of tensors, and how they answer."""
+
 
 def look(
     proto: onnx.ModelProto,
@@ -54,6 +47,7 @@ def look(
     tokens_before: int | None = None,
     *,
     size: tuple[int, int] | None = None,
+    last: bool = False,
 ) -> None:
     """Run a network to see which tensors are maps where geometry alone cannot tell; add them to `graph.seen`.
 
@@ -67,20 +61,45 @@ def look(
         How many tokens stand before those of the grid, where it is known.
     size : (int, int), optional
         Height and width of the image to run it with.
+    last : bool, default=False
+        Whether the last map is all that matters.
     """
     first = _Lost(proto, graph, names, size or graph.size)
     if not first.wanted:
         return
-    if size is None:
-        sides = (side for side in SIDES if can_run(proto, graph, first.wanted[-1:], (side, side)))
-        graph.side = graph.side if None not in graph.fixed else next(sides, graph.side)
-    size = size or graph.size
-    for chosen in (first.turning(), None):
-        lost = _Lost(proto, graph, names, size)
-        todo = [name for name in (lost.wanted if chosen is None else chosen) if name not in graph.seen]
-        for start in range(0, len(todo), AT_ONCE):
-            _look_at(proto, graph, lost, todo[start : start + AT_ONCE], tokens_before)
-    _lean_on_the_nearest(graph, _Lost(proto, graph, names, size))
+    for name in (first.wanted[-1], first.wanted[0]):
+        graph.side, graph.failure = side_that_runs(proto, graph, name, size)
+        if not graph.failure:
+            break
+    else:
+        return
+    tried = first.turning()
+    _look_at(proto, graph, _Lost(proto, graph, names, size or graph.size), tried, tokens_before)
+    rest = _Lost(proto, graph, names, size or graph.size)
+    todo = [name for name in (rest.behind_the_last() if last else rest.wanted) if name not in tried]
+    _look_at(proto, graph, rest, todo, tokens_before)
+    _lean_on_the_nearest(graph, _Lost(proto, graph, names, size or graph.size))
+
+
+def side_that_runs(proto: onnx.ModelProto, graph: Graph, name: str, size: tuple[int, int] | None) -> tuple[int, str]:
+    """Return the side of an image that a network takes, and why there is none."""
+    failure = ""
+    try:
+        run = _opened(proto, graph, [name])
+        for side in SIDES:
+            height, width = size or (graph.fixed[0] or side, graph.fixed[1] or side)
+            try:
+                run(np.zeros((1, graph.channels, height, width), np.float32))
+                return side, ""
+            except Exception as error:  # onnxruntime's errors have no root of their own
+                failure = failure or str(error)
+            if size or None not in graph.fixed:
+                break
+    except MissingDependencyError:
+        raise
+    except Exception as error:
+        failure = str(error)
+    return graph.side, failure
 
 
 def _lean_on_the_nearest(graph: Graph, lost: _Lost) -> None:
@@ -144,6 +163,12 @@ class _Lost:
         assert isinstance(place, Map)
         return found, place
 
+    def behind_the_last(self) -> list[str]:
+        """Return the lost tensors behind the last known map."""
+        steps = {name: k for k, step in enumerate(self.graph.steps) for name in step.outputs}
+        last = max((k for k, name in self.before.values()), default=-1)
+        return [name for name in self.wanted if steps[name] > last]
+
     def turning(self) -> list[str]:
         """Return the lost tensors at which places can turn up again: behind all others rules follow them."""
         found = []
@@ -160,18 +185,28 @@ class _Lost:
 def _look_at(
     proto: onnx.ModelProto, graph: Graph, lost: _Lost, names: Sequence[str], tokens_before: int | None
 ) -> None:
-    for responses in _responses(proto, graph, names, lost.size):
-        for name, (shape, response) in responses.items():
-            if name in graph.seen:
-                continue
-            source, place = lost.source(name)
-            scored = [
-                (_score(found, place, response[found.dims], lost.size), exact, found)
-                for exact, found in _guesses(source, place, shape, tokens_before)
-            ]
-            good = [(exact, score, found) for score, exact, found in scored if score > 0]
-            if good:
-                graph.seen[name] = max(good, key=lambda one: one[:2])[2]
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        try:
+            for responses in _responses(proto, graph, some, lost.size):
+                _understand(graph, lost, responses, tokens_before)
+                if not graph.seen.keys().isdisjoint(some):  # pixels of this scale are what the network wants
+                    break
+        except Exception:  # onnxruntime's errors have no root of their own: one of them cannot be run
+            for half in (some[: len(some) // 2], some[len(some) // 2 :]) if len(some) > 1 else ():
+                _look_at(proto, graph, lost, half, tokens_before)
+
+
+def _understand(graph: Graph, lost: _Lost, responses: Responses, tokens_before: int | None) -> None:
+    for name, (shape, response) in responses.items():
+        source, place = lost.source(name)
+        scored = [
+            (exact, _score(found, place, response[found.dims], lost.size), found)
+            for exact, found in _guesses(source, place, shape, tokens_before)
+        ]
+        good = [one for one in scored if one[1] > 0]
+        if good:
+            graph.seen[name] = max(good, key=lambda one: one[:2])[2]
 
 
 def _guesses(source: str, place: Map, shape: Sequence[int], tokens_before: int | None) -> Iterator[tuple[bool, Same]]:
@@ -194,37 +229,21 @@ def _guesses(source: str, place: Map, shape: Sequence[int], tokens_before: int |
                         yield before == rest, Same(source, ratio, (dim, dim), before)
 
 
-Response = dict[tuple[int, int], list[list[np.ndarray]]]
-"""By the dimensions that may be rows and columns: how much each cell changed, by axis and part of the image."""
-
-
 def _responses(
     proto: onnx.ModelProto, graph: Graph, names: Sequence[str], size: tuple[int, int]
-) -> Iterator[dict[str, tuple[tuple[int, ...], Response]]]:
-    """Yield, for pixels of each scale, how each tensor answers to changes of the image; nothing if it cannot run."""
+) -> Iterator[Responses]:
+    """Yield, for pixels of each scale, how each tensor answers to changes of the image."""
     run = _opened(proto, graph, names)
     height, width = size
-    for scale in SCALES if run is not None else ():
+    for scale in SCALES:
         random = np.random.default_rng(0)
-        found: dict[str, tuple[tuple[int, ...], Response]] = {}
+        found: Responses = {}
         for _ in range(DRAWS):
             images = scale * random.standard_normal((2, 1, graph.channels, height, width)).astype(np.float32)
             if scale > 1:
                 images = np.clip(images + 128, 0, 255)
-            try:
-                _add_responses(run, names, images, found)
-            except Exception:  # onnxruntime's errors have no root of their own
-                return
+            _add_responses(run, names, images, found)
         yield found
-
-
-def can_run(proto: onnx.ModelProto, graph: Graph, names: Sequence[str], size: tuple[int, int]) -> bool:
-    """Whether onnxruntime takes an image of that height and width through a network."""
-    run = _opened(proto, graph, names)
-    try:
-        return run is not None and bool(run(np.zeros((1, graph.channels, *size), np.float32)))
-    except Exception:  # onnxruntime's errors have no root of their own
-        return False
 
 
 def _add_responses(run: Any, names: Sequence[str], images: np.ndarray, found: dict[str, Any]) -> None:
@@ -247,7 +266,7 @@ def _add_responses(run: Any, names: Sequence[str], images: np.ndarray, found: di
 
 
 def _opened(proto: onnx.ModelProto, graph: Graph, names: Sequence[str]) -> Any:
-    """Open a network to look at some of its tensors; None if onnxruntime cannot."""
+    """Open a network to look at some of its tensors."""
     runtime = need("onnxruntime")
     part = part_of(proto, names)
     for value in part.graph.input:
@@ -258,10 +277,7 @@ def _opened(proto: onnx.ModelProto, graph: Graph, names: Sequence[str]) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    try:
-        session = runtime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception:  # onnxruntime's errors have no root of their own
-        return None
+    session = runtime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0]
     dtype = np.float16 if given.type == "tensor(float16)" else np.float32
 

@@ -90,6 +90,8 @@ class Graph:
         How tensors lie that only a run of the network could tell.
     side : int
         Of a square image that the network takes where the file leaves its size free.
+    failure : str
+        Why it could not be run, if it could not.
     """
 
     image: str
@@ -101,6 +103,7 @@ class Graph:
     values: dict[str, np.ndarray] = field(default_factory=dict)
     seen: dict[str, Same] = field(default_factory=dict)
     side: int = NOMINAL
+    failure: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
