@@ -174,8 +174,14 @@ def test_the_same_seed_gives_the_same_file_contents(run, folder, tmp_path):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("n_wrods=4", "--set: there is no option 'n_wrods': the preset's own are n_words, levels, .*__features__step"),
-        ("vectorizer__encoder__n_wrods=4", "there is no option 'vectorizer__encoder__n_wrods'"),
+        (
+            "n_word=5",
+            "there is no option 'n_word': did you mean n_words.*[?] The preset's own are n_words, levels, C, [^;]*$",
+        ),
+        ("vectorizer__encoder__n_wrods=4", "'vectorizer__encoder__n_wrods': did you mean vectorizer__encoder__n_words"),
+        ("vectorizer__step=4", "'vectorizer__step': did you mean vectorizer__features__step"),
+        ("patchsize=4", "'patchsize': did you mean vectorizer__features__patch_size"),
+        ("qqq=4", "'qqq': The preset's own are n_words, levels, .*; those of its steps are .*__features__step"),
         ("classifier=4", "there is no option 'classifier'"),
         ("n_words", "--set takes NAME=VALUE, got 'n_words'"),
         ("n_words=many", "n_words must be a whole number"),
@@ -198,6 +204,29 @@ def test_unknown_presets(run, folder, tmp_path):
         assert err.startswith("spm: error: preset='lazy' is not an option: choose one of 'lazebnik2006'")
     status, out, err = run("compare", folder, "--presets", "lazebnik2006,lazy")
     assert (status, out) == (1, "") and "preset='lazy' is not an option" in err
+
+
+def test_a_comparison_names_the_nearest_option_before_any_work(run, tmp_path):
+    status, out, err = run("compare", tmp_path / "none", "--set", "n_word=5")
+    assert (status, out) == (1, "") and "no option 'n_word': did you mean n_words? " in err
+    status, out, err = run("compare", tmp_path / "none", "--set", "sizes=5")
+    assert "did you mean size? " in err
+
+
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_no_image_that_can_be_used_is_an_error(run, model, own, tmp_path, json_too):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    status, out, err = run("predict", model, "none.png", bad, "--on-error", "skip", *json_too)
+    assert status == 1 and err.endswith("spm: error: none of the 2 images can be used\n") and err.count("skipped") == 2
+    assert not json_too or list(json.loads(out)["skipped"]) == ["none.png", str(bad)]
+    assert json_too or out == ""
+    for path in own.rglob("*.png"):
+        path.write_text("no image")
+    for arguments in (("train", own, "-o", tmp_path / "m.spm"), ("evaluate", own), ("compare", own)):
+        status, _, err = run(*arguments, "--on-error", "skip", *(json_too if arguments[0] == "evaluate" else ()))
+        assert status == 1 and re.search("spm: error: .*none of the 12 images can be used", err), err
+        assert not (tmp_path / "m.spm").exists()
 
 
 def test_missing_things(run, model, folder, tmp_path):

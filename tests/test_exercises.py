@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,161 @@ def test_every_solution_says_why():
         assert any(line.strip().startswith("# ") for line in lines[function.lineno : function.end_lineno])
 
 
+def cells(words, rows, columns, n_words, levels, weigh=np.floor, **options):
+    """The counts of a pyramid, with room for mistakes."""
+    counts = []
+    for n in levels:
+        i, j = np.minimum(weigh(rows * n), n - 1), np.minimum(weigh(columns * n), n - 1)
+        for cell in np.ndindex(n, n):
+            inside = words[(i == cell[0]) & (j == cell[1])]
+            counts.append(np.bincount(inside, **(options or {"minlength": n_words})))
+    return np.concatenate(counts)
+
+
+def change_in_place(a, b, weights):
+    a *= weights
+    b *= weights
+    return np.minimum(a, b).sum() * 2
+
+
+right, fixed = vars(solutions), np.random.default_rng
+WRONG = {  # mistakes that the hints name, and their neighbours
+    "level_weights": [
+        lambda n: np.full(n, 1 / n),
+        lambda n: right["level_weights"](n)[::-1],
+        lambda n: 0.5 ** np.arange(n, 0, -1),
+        lambda n: np.array([0.25, 0.25, 0.5]),
+    ],
+    "cell_of": [
+        lambda x, width, n: int(x * n / width),  # the right border is in no cell
+        lambda x, width, n: min(round(x * n / width), n - 1),
+        lambda x, width, n: max(int(np.ceil(x * n / width)) - 1, 0),
+        lambda x, width, n: min(int(x // (width // n + 1)), n - 1),
+        lambda x, width, n: min(int(x / width * 2), n - 1),
+    ],
+    "word_histogram": [
+        lambda words, n: np.bincount(words),
+        lambda words, n: np.bincount(words, minlength=5),
+        lambda words, n: np.histogram(words, range(n))[0],
+        lambda words, n: np.bincount(words, minlength=n) > 0,
+        lambda words, n: np.bincount(words, minlength=n) / len(words),
+        lambda words, n: np.bincount(words, minlength=n + 1),
+        lambda words, n: None,
+        lambda words, n: [[1], [1, 2]],
+    ],
+    "pyramid_counts": [
+        lambda *a: cells(*a, minlength=0),
+        lambda *a: cells(*a, weigh=np.round),
+        lambda words, rows, columns, *a: cells(words, columns, rows, *a),
+        lambda words, rows, columns, *a: cells(words, np.where(rows == 1, 9, rows), columns, *a) * (rows < 1).all(),
+        lambda *a: cells(*a[:4], a[4][::-1]),
+        lambda *a: cells(*a) / max(len(a[0]), 1),
+    ],
+    "normalise_pyramid": [
+        lambda counts, n: counts / max(counts.sum(), 1),
+        lambda counts, n: counts * 2 / max(counts.sum(), 1),
+        lambda counts, n: counts * n / counts.sum(),  # an image without features
+        lambda counts, n: counts / np.maximum(counts.sum(axis=1, keepdims=True), 1),
+        lambda counts, n: counts / np.maximum(counts.sum(axis=0, keepdims=True), 1),
+        lambda counts, n: counts / max(np.linalg.norm(counts), 1),
+    ],
+    "similarity": [
+        lambda a, b: np.minimum(a, b).sum() / min(a.sum(), b.sum()),
+        lambda a, b: np.minimum(a, b).sum() / a.sum(),
+        lambda a, b: np.minimum(a, b).sum() / np.maximum(a, b).sum(),
+        lambda a, b: (a / np.linalg.norm(a)) @ (b / np.linalg.norm(b)),
+    ],
+    "pyramid_match": [
+        lambda a, b, w: np.minimum(a, b).sum(),
+        lambda a, b, w: (w * w * np.minimum(a, b)).sum(),
+        lambda a, b, w: (np.minimum(a, b) / w).sum(),
+        lambda a, b, w: np.minimum(a, w * b).sum(),
+        change_in_place,
+    ],
+    "cell_descriptors": [
+        lambda image, n, describe: right["cell_descriptors"](image.T, n, describe),
+        lambda image, n, describe: right["cell_descriptors"](image, 2, describe),
+        lambda image, n, describe: right["cell_descriptors"](image, n, describe).mean(axis=0, keepdims=True),
+        lambda image, n, describe: np.concatenate(list(right["cell_descriptors"](image, n, describe))),
+    ],
+    "normalise_descriptor": [
+        lambda sums: np.minimum(sums / np.linalg.norm(sums), 0.2),
+        lambda sums: sums / max(np.linalg.norm(sums), 1),
+        lambda sums: np.minimum(sums / max(np.linalg.norm(sums), 1), 0.2),  # not made 1 again
+        lambda sums: sums / np.linalg.norm(sums) if sums.any() else sums,
+    ],
+    "spp_bins": [
+        lambda size, n: [[i * size // n, (i + 1) * size // n] for i in range(n)],
+        lambda size, n: [[i * -(-size // n), min((i + 1) * -(-size // n), size)] for i in range(n)],
+        lambda size, n: [[i * (size // n), (i + 1) * (size // n)] for i in range(n)],
+        lambda size, n: [[round(i * size / n), round((i + 1) * size / n)] for i in range(n)],
+        lambda size, n: [[i * size // n, max((i + 1) * size // n, i * size // n + 1)] for i in range(n)],
+    ],
+    "spp_vector": [
+        lambda maps, n: right["spp_vector"](np.maximum(maps, 0), n),
+        lambda maps, n: right["spp_vector"](maps.swapaxes(1, 2), n),
+        lambda maps, n: right["spp_vector"](maps, n).reshape(-1, 2).T.ravel(),
+        lambda maps, n: np.ravel([right["spp_vector"](maps, 6)[: 2 * n * n]]),
+    ],
+    "maximum_of": [
+        lambda maps: np.maximum(maps.max(axis=(1, 2)), 0),
+        lambda maps: np.abs(maps).max(axis=(1, 2)),
+        lambda maps: np.full(len(maps), maps.max()),
+        lambda maps: maps[:, 0].max(axis=1),
+    ],
+    "box_on_map": [
+        lambda box, stride, grid: right["box_on_map"](box, stride, grid[::-1]),
+        lambda box, stride, grid: right["box_on_map"](box, 16, grid),
+        lambda box, stride, grid: [round(edge / stride) for edge in box],
+        lambda box, stride, grid: [edge // stride + (i > 1) for i, edge in enumerate(box)],
+        lambda box, stride, grid: [int(np.floor(e / s)) for e, s in zip(box, [stride] * 4, strict=True)],
+        lambda box, stride, grid: [*(e // stride for e in box[:2]), *right["box_on_map"](box, stride, grid)[2:]],
+    ],
+    "unscale": [
+        lambda w, b, scale: (w / scale, b),
+        lambda w, b, scale: (w, b * scale),
+        lambda w, b, scale: (w * scale, b / scale),
+        lambda w, b, scale: w * scale,
+    ],
+    "codebook_sample": [
+        lambda values, train, n, seed: values[np.sort(fixed(seed).permutation(len(values))[:n])],
+        lambda values, train, n, seed: values[train],
+        lambda values, train, n, seed: values[train][:n],
+        lambda values, train, n, seed: values[fixed(seed).permutation(np.flatnonzero(train))[:n]],
+        lambda values, train, n, seed: values[np.sort(fixed(0).permutation(np.flatnonzero(train))[:n])],
+        lambda values, train, n, seed: values[np.sort(fixed(seed).choice(np.flatnonzero(train), n))],
+        lambda values, train, n, seed: values[~train],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", check.CASES)
+def test_the_cases_come_upon_every_mistake(name):
+    with np.errstate(all="ignore"):
+        assert [i for i, wrong in enumerate(WRONG[name]) if check.agrees(name, wrong)] == []
+
+
+@pytest.mark.parametrize("name", check.CASES)
+def test_a_counterexample_has_the_call_and_both_values(name):
+    call, *rest = check.counterexample(name, getattr(exercises, name))
+    assert call.startswith(f"{name}(") and max(map(len, (call, *rest))) < 400
+    assert rest[-1].startswith("wanted ") or "Error: " in rest[-1]
+    assert check.counterexample("level_weights", exercises.level_weights) == [
+        "level_weights(2)",
+        "gives [0.5, 1. ]",
+        "wanted [0.5, 0.5]",
+    ]
+
+
+def test_what_a_function_changes_spoils_neither_the_case_nor_its_report():
+    def spoil(words, n_words):
+        words[:] = 9
+        return words
+
+    call, *_ = check.counterexample("word_histogram", spoil)
+    assert "9" not in call
+
+
 def test_the_check_a_student_runs(capsys, tmp_path):
     assert check.main(KIT / "solutions.py") == 0
     assert "15 of 15 are right" in capsys.readouterr().out
@@ -104,3 +261,26 @@ def test_the_check_a_student_runs(capsys, tmp_path):
     assert check.main(tmp_path / "mine.py") == 15
     said = capsys.readouterr().out
     assert "AttributeError" in said and "0 of 15 are right" in said
+    assert f"{tmp_path / 'mine.py'} has no function of this name" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "status", "message"),
+    [
+        (["--help"], None, 0, "usage: check.py"),
+        (["none.py"], None, 1, "none.py: there is no such file"),
+        (["."], None, 1, "there is no such file"),
+        (["mine.py"], "def cell_of(:\n", 1, "mine.py, line 1: "),
+        (["mine.py"], "import nowhere\n", 1, "mine.py cannot be imported: ModuleNotFoundError"),
+        (["mine.txt"], "x = 1\n", 1, "this is no Python file"),
+        (["one.py", "two.py"], None, 2, "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_one_line(tmp_path, arguments, content, status, message):
+    if content is not None:
+        (tmp_path / arguments[0]).write_text(content, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, KIT / "check.py", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == status and message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and (status != 1 or done.stderr.count("\n") == 1)

@@ -1,11 +1,14 @@
-"""Text: anything in, such as a file's name, what can be printed, drawn and written out; and rows, a table."""
+"""Text: anything in, such as a file's name, what can be printed of it or was meant by it out; and rows, a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 SHOWN = "\u200c\u200d\xa0\u3000"  # not printable to Python: joiners and blanks that are parts of names in many scripts
+
+LIKE = 0.7  # of 1, how alike a name must be to be meant
 
 
 def printable(text: Any, keep: str = "") -> str:
@@ -28,6 +31,29 @@ def printable(text: Any, keep: str = "") -> str:
     """
     letters, kept = str(text), SHOWN + keep
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in letters)
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Return the known names that a mistaken one is likely to mean, the likeliest first.
+
+    Of nested names, whose parts lie between ``__``, the last part counts first: it may be all that was given.
+
+    Examples
+    --------
+    >>> nearest("n_word", ["n_words", "levels", "C"])
+    ['n_words']
+    >>> nearest("stp", ["C", "vectorizer__features__step"])
+    ['vectorizer__features__step']
+    """
+
+    def likeness(other: str) -> tuple[float, float]:
+        pairs = (name.rpartition("__")[2], other.rpartition("__")[2]), (name, other)
+        last, whole = (difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+        return last, whole
+
+    scores = {other: likeness(other) for other in known}
+    best = sorted(scores, key=lambda other: scores[other], reverse=True)[:n]
+    return [other for other in best if scores[other][0] > LIKE]
 
 
 class Table:

@@ -8,10 +8,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._tools.text import printable
+from .._tools.text import nearest, printable
 from ..errors import LINES, SpmError, check_choice
 
 # Before the work
@@ -64,23 +64,46 @@ def make_splits(arguments: argparse.Namespace, bunch: Any, labels: Any, n_splits
 
 def make_model(arguments: argparse.Namespace) -> Any:
     """Return the preset with the options that ``--set`` gives to it and to its steps."""
-    from inspect import signature
-
     from .. import presets
 
     options = assignments(arguments)
     check_choice("preset", arguments.preset, presets.PRESETS)
-    own = signature(presets.PRESETS[arguments.preset]).parameters
-    preset = {name: value for name, value in options.items() if name in own}
+    own = _options_of(arguments.preset)
     given = {"n_jobs": arguments.jobs, "verbose": is_watched(), "random_state": arguments.seed}
-    model = presets.make(arguments.preset, **{**given, **preset})
+    given |= {name: value for name, value in options.items() if name in own}
+    model = presets.make(arguments.preset, **given)
     steps = {name: value for name, value in options.items() if name not in own}
     known = sorted(name for name in model.get_params(deep=True) if "__" in name)
     for name in steps:
         if name not in known:
-            listed = f"the preset's own are {', '.join(own)}; those of its steps are {', '.join(known)}"
-            raise SpmError(f"--set: there is no option {name!r}: {listed}")
+            raise _no_option(name, own, known)
     return model.set_params(**steps)
+
+
+def check_preset_options(names: Sequence[str], options: dict[str, Any]) -> None:
+    """Refuse an option that none of the presets has."""
+    from ..presets import expand
+
+    own = list(dict.fromkeys(option for name in expand(names) for option in _options_of(name)))
+    for name in options:
+        if name not in own:
+            raise _no_option(name, own)
+
+
+def _options_of(preset: str) -> list[str]:
+    from inspect import signature
+
+    from ..presets import PRESETS
+
+    return list(signature(PRESETS[preset]).parameters)
+
+
+def _no_option(name: str, own: list[str], steps: Sequence[str] = ()) -> SpmError:
+    """Return the error that names what was meant; all that could have been where nothing is near."""
+    near = nearest(name, [*own, *steps])
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    others = f"; those of its steps are {', '.join(steps)}" if steps and not near else ""
+    return SpmError(f"--set: there is no option {name!r}: {meant}The preset's own are {', '.join(own)}{others}")
 
 
 def assignments(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from typing import Any
 from .._tools.text import Table, printable
 from ..errors import SpmError
 from ._arguments import add_json, add_protocol_options, add_seed, add_set_option, add_work_options
-from ._steps import assignments, check_report, make_splits, print_json, read_folder, work_options, write_report
+from ._steps import (
+    assignments,
+    check_preset_options,
+    check_report,
+    make_splits,
+    print_json,
+    read_folder,
+    work_options,
+    write_report,
+)
 
 HELP = "show in one table what the pyramid adds"
 BOTH_ROADS = "lazebnik2006,spp2014"
@@ -51,9 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_report(arguments)
     if arguments.json and arguments.csv:
         raise SpmError("give one of --json and --csv")
-    cv = _splits(arguments)
     names = [name.strip() for name in arguments.presets.split(",")]
     options = assignments(arguments)
+    check_preset_options(names, options)
+    cv = _splits(arguments)
     journal = _journal(arguments, names, options)
     result = compare(
         arguments.folder,

@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evaluation.protocols import evaluate
 
     check_report(arguments)
+    model = make_model(arguments)
     bunch, labels = read_folder(arguments)
     cv = make_splits(arguments, bunch, labels)
-    model = make_model(arguments)
     result = evaluate(model, bunch.data, labels, cv=cv, **work_options(arguments))
     if arguments.json:
         print_json(_document(arguments, result))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._tools.text import printable
+from ..errors import SpmError
 from ._arguments import add_json, add_work_options
 from ._steps import print_json, reasons, work_options
 
@@ -20,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print the label of each image that can be used."""
+    """Print the label of each image that can be used; that there is none is an error."""
     from ..evaluation.protocols import predict
 
     images = arguments.images
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> None:
     labels = [(images[i], str(label)) for i, label in zip(result.used, result.labels, strict=True)]
     if arguments.json:
         print_json({"labels": dict(labels), "skipped": reasons(result)})
-        return
-    for image, label in labels:
-        print(f"{printable(image)}\t{printable(label)}")
+    else:
+        for image, label in labels:
+            print(f"{printable(image)}\t{printable(label)}")
+    if not labels:
+        raise SpmError(f"none of the {len(images)} images can be used")

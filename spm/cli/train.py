@@ -29,9 +29,11 @@ def run(arguments: argparse.Namespace) -> None:
     from ..storage import save
 
     check_output(arguments.output)
-    bunch, labels = read_folder(arguments)
     model = make_model(arguments)
+    bunch, labels = read_folder(arguments)
     used, skipped = usable(bunch.data, model, **work_options(arguments))
+    if not len(used):
+        raise SpmError(f"{arguments.folder}: none of the {len(labels)} images can be used")
     n_classes = len(np.unique(labels[used]))
     if n_classes < 2:
         raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
