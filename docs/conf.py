@@ -113,10 +113,10 @@ def write_reference(folder):
 
 
 INTRODUCTION = (
-    "Every name with its docstring, folder by folder, along the road of an image. What stands here as ``spm.name`` comes "
-    "with ``import spm`` and keeps its name, and so does what stands as ``spm.kernels.name`` and the like; what has a "
-    "longer name, such as ``spm.pyramid.bins.bins``, is used by the rest and may move between versions. Methods that "
-    "come from scikit-learn, such as ``fit_transform``, are not repeated."
+    "Every name with its docstring, folder by folder, along the road of an image. What stands here as ``spm.name`` "
+    "comes with ``import spm`` and keeps its name, and so does what stands as ``spm.kernels.name`` and the like; what "
+    "has a longer name, such as ``spm.pyramid.bins.bins``, is used by the rest and may move between versions. Methods "
+    "that come from scikit-learn, such as ``fit_transform``, are not repeated."
 )
 
 
