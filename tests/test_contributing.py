@@ -15,10 +15,11 @@ if not PAGE.is_file():
     pytest.skip("CONTRIBUTING.md is in the clone alone", allow_module_level=True)
 
 TEXT = PAGE.read_text(encoding="utf-8")
-ENCODER, USE = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+ENCODER, USE, EXTRACTOR = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 NAMES = {"__name__": __name__}  # pickles find the class here
 exec(ENCODER, NAMES)
-TriangleWords = NAMES["TriangleWords"]
+exec(EXTRACTOR, NAMES)
+TriangleWords, BlockColours = NAMES["TriangleWords"], NAMES["BlockColours"]
 
 
 @parametrize_with_checks([TriangleWords(n_words=2, random_state=0)])
@@ -46,6 +47,18 @@ def test_it_takes_its_place_on_the_road():
     assert type(vectorizer.encoder_) is TriangleWords
     assert vectorizer.transform(names["scenes"].data[:1]).shape == (1, 20 * 21)
     assert len(vectorizer.get_feature_names_out()) == 20 * 21
+
+
+def test_the_extractor_takes_its_place_too():
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    local = BlockColours().extract(images[0])
+    assert len(local) == 6 and np.allclose(local.values[4], images[0, 16:32, 16:32].mean(axis=(0, 1)))
+    assert local.extents[4].tolist() == [24, 24, 24, 24]
+    for features in (BlockColours(), spm.Mirrored(BlockColours(side=8))):
+        vec = spm.PyramidVectorizer(features=features, encoder=spm.BagOfWords(n_words=3), random_state=0)
+        assert vec.fit_transform(images).shape == (3, 63)
+    assert len(list(spm.stream_descriptors(images, BlockColours(), batch_size=4))) > 1
+    vec.check(images[0])
 
 
 @pytest.mark.parametrize("pool", ["sum", "mean", "max"])
