@@ -163,6 +163,19 @@ def test_the_linear_kernel_is_the_matrix_product(depth):
         linear(A, np.ones((2, depth + 1)))
 
 
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_gram_matrix_has_the_same_bits_for_every_number_of_threads(name):
+    from threadpoolctl import threadpool_limits
+
+    A, B = histograms(1100, 300, 1), histograms(70, 300, 2)
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            found += [(KERNELS[name].gram(A, B, n_jobs=n), KERNELS[name].gram(A, n_jobs=n)) for n in (1, 2)]
+    assert all(np.array_equal(one, other) for pair in found[1:] for one, other in zip(pair, found[0], strict=True))
+    assert np.array_equal(found[0][1], found[0][1].T)
+
+
 def test_every_kernel_has_its_name():
     assert {name: kernel.gram.__name__ for name, kernel in KERNELS.items() if name != "intersection"} == {
         name: name for name in ("chi2", "jensen_shannon", "hellinger", "linear")

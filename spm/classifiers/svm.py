@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._tools.options import Options, callable_or, check_options, choice, flag, number, seed, workers
-from .._tools.parallel import in_threads
+from .._tools.parallel import in_threads, single_threaded
 from .._tools.public import public
 from ..errors import SpmError
 from ..kernels.functions import slices
@@ -142,10 +142,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """Return the kernel of the vectors with the training vectors, weighted and summed: (m, n_machines)."""
         if self.kernel == "linear":
             products = np.zeros((len(X), len(self.coef_)))
-            for start in range(0, len(X), ROWS):
-                rows = slice(start, start + ROWS)
-                for values in slices(X.shape[1]):
-                    products[rows] += X[rows, values] @ self.coef_[:, values].T
+            with single_threaded():  # the number of threads can change the last bits
+                for start in range(0, len(X), ROWS):
+                    rows = slice(start, start + ROWS)
+                    for values in slices(X.shape[1]):
+                        products[rows] += X[rows, values] @ self.coef_[:, values].T
             return products
         return self._gram(X, getattr(self, "X_fit_", X)) @ self.dual_coef_.T
 
@@ -223,8 +224,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 def _weigh(X: np.ndarray, duals: np.ndarray) -> np.ndarray:
     """Return the vectors weighted and summed: (n_machines, D), float64."""
     coef = np.empty((len(duals), X.shape[1]))
-    for values in slices(X.shape[1]):
-        coef[:, values] = duals @ X[:, values].astype(np.float32, copy=False)
+    with single_threaded():
+        for values in slices(X.shape[1]):
+            coef[:, values] = duals @ X[:, values].astype(np.float32, copy=False)
     return coef
 
 

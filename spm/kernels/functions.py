@@ -111,7 +111,8 @@ def hellinger(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray
 def linear(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
     """Return the inner product of every row of `A` with every row of `B`: shape (n, m), float32.
 
-    Matrix products, in the threads that BLAS takes by itself; `n_jobs` is there for the kernels' common form.
+    Matrix products of blocks of fixed size, so that their last bits do not depend on the number of threads. Parameters and
+    result are those of `histogram_intersection`; values may be negative.
 
     Examples
     --------
@@ -121,10 +122,19 @@ def linear(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
     """
     A, B = _check_pair(_check_vectors, A, B)
     gram = np.zeros((len(A), len(B)), dtype=np.float32)
-    for values in slices(A.shape[1]):
-        left = A[:, values].astype(np.float32, copy=False)
-        gram += left @ (left if A is B else B[:, values].astype(np.float32, copy=False)).T
+    blocks = _blocks(A, B, ROWS)
+    in_threads(partial(_add_products, A, B, gram), blocks, n_jobs=n_jobs)
+    if A is B:
+        _mirror(gram, ROWS)
     return gram
+
+
+def _add_products(A: np.ndarray, B: np.ndarray, gram: np.ndarray, block: tuple[int, int, int, int]) -> None:
+    row, stop, column, end = block
+    for values in slices(A.shape[1]):
+        left = A[row:stop, values].astype(np.float32, copy=False)
+        same = A is B and (row, stop) == (column, end)  # a product with itself is symmetric to the last bit
+        gram[row:stop, column:end] += left @ (left if same else B[column:end, values].astype(np.float32, copy=False)).T
 
 
 Check = Callable[[str, Any], np.ndarray]
@@ -174,23 +184,32 @@ def slices(n_values: int) -> list[slice]:
 
 def _gram(A: Any, B: Any, kind: int, n_jobs: int | None) -> np.ndarray:
     A, B = _check_pair(_check_histograms, A, B)
-    symmetric = A is B
     gram = np.zeros((len(A), len(B)), dtype=np.float32)
+    in_threads(partial(_fill_block, A, B, kind, gram), _blocks(A, B, COLUMNS), n_jobs=n_jobs)
+    if A is B:
+        _mirror(gram, COLUMNS)
+    return gram
+
+
+def _blocks(A: np.ndarray, B: np.ndarray, width: int) -> list[tuple[int, int, int, int]]:
+    """Return blocks of the Gram matrix, first and last row and column, the largest first; of A with itself one half."""
     blocks = [
-        (row, min(row + ROWS, len(A)), column, min(column + COLUMNS, len(B)))
+        (row, min(row + ROWS, len(A)), column, min(column + width, len(B)))
         for row in range(0, len(A), ROWS)
-        for column in range(0, len(B), COLUMNS)
+        for column in range(0, len(B), width)
     ]
-    if symmetric:  # what lies left of the diagonal only
+    if A is B:  # what lies left of the diagonal only
         blocks = [(max(row, column), stop, column, end) for row, stop, column, end in blocks if stop > column]
         blocks.sort(key=lambda block: block[0] - block[1])
-    in_threads(partial(_fill_block, A, B, kind, gram), blocks, n_jobs=n_jobs)
-    if symmetric:
-        for column in range(0, len(A), COLUMNS):
-            below = gram[column:, column : column + COLUMNS]
-            below[:COLUMNS] = np.tril(below[:COLUMNS]) + np.tril(below[:COLUMNS], -1).T
-            gram[column : column + COLUMNS, column:] = below.T
-    return gram
+    return blocks
+
+
+def _mirror(gram: np.ndarray, width: int) -> None:
+    """Set what lies right of the diagonal."""
+    for column in range(0, len(gram), width):
+        below = gram[column:, column : column + width]
+        below[:width] = np.tril(below[:width]) + np.tril(below[:width], -1).T
+        gram[column : column + width, column:] = below.T
 
 
 def _fill_block(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray, block: tuple[int, int, int, int]) -> None:

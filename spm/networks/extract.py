@@ -1,9 +1,11 @@
-"""A network and names of its tensors in, the part of it that computes them out."""
+"""A network and names of its tensors in, the part of it that computes them out, and what runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import SpmError
 from .file import need
@@ -47,3 +49,15 @@ def refuse_chance(part: onnx.ModelProto) -> None:
                 f"the network draws random numbers, by {node.op_type} {node.name or node.output[0]!r}: "
                 f"{WORD}, or choose a layer before it"
             )
+
+
+def start(content: bytes) -> tuple[Any, type]:
+    """Return a session of onnxruntime that runs a network in one thread, and the type of numbers that it takes."""
+    runtime = need("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # before 1.24 the runtime folds a Pad into the pooling after it, and refuses the sum when that is too large
+    given = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": ["Pad_Fusion"]}
+    session = runtime.InferenceSession(content, options, **given)
+    return session, np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32

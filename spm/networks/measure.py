@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingDependencyError
-from .extract import part_of
+from .extract import part_of, start
 from .file import need
 from .geometry import ROWS_COLUMNS, Axis, Border, Join, Map, Mix, Shift, TooSmall, Turn, Window, keep
 from .trace import Graph, Same
@@ -267,23 +267,18 @@ def _add_responses(run: Any, names: Sequence[str], images: np.ndarray, found: di
 
 def _opened(proto: onnx.ModelProto, graph: Graph, names: Sequence[str]) -> Any:
     """Open a network to look at some of its tensors."""
-    runtime = need("onnxruntime")
     part = part_of(proto, names)
     for value in part.graph.input:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     for value in part.graph.output:  # they may have been inferred for another batch
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = runtime.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    given = session.get_inputs()[0]
-    dtype = np.float16 if given.type == "tensor(float16)" else np.float32
+    session, dtype = start(part.SerializeToString())
+    name = session.get_inputs()[0].name
 
     def run(image: np.ndarray) -> list[np.ndarray]:
         image = image if graph.dims == ROWS_COLUMNS else np.ascontiguousarray(image.transpose(0, 2, 3, 1))
-        return session.run(list(names), {given.name: image.astype(dtype)})
+        return session.run(list(names), {name: image.astype(dtype)})
 
     return run
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpmError
+from .extract import start
 from .file import Model, Network, need, read_network
 from .geometry import Map, TooSmall
 from .graph import graph_of, scales_of
@@ -40,22 +41,17 @@ class Session:
     """
 
     def __init__(self, model: Model, layers: Names, tokens_before: int | None = None) -> None:
-        runtime = need("onnxruntime")
+        need("onnxruntime")
         proto = read_network(model)
         whole = graph_of(proto)
         self.layers = choose(proto, whole, layers, tokens_before=tokens_before)
         part = cut_out(proto, whole, self.layers)
         self.graph = whole.before(self.layers)
         self._scales = scales_of(proto, self.layers)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(bytes(part), options, providers=["CPUExecutionProvider"])
+            self._session, self._dtype = start(bytes(part))
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise SpmError(f"onnxruntime cannot open the network: {error}") from error
-        half = self._session.get_inputs()[0].type == "tensor(float16)"
-        self._dtype = np.float16 if half else np.float32
         self._known: dict[tuple[int, int], list[Map] | str] = {}
         _tell_measured(whole, self.layers)
 
