@@ -111,8 +111,8 @@ def hellinger(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray
 def linear(A: Any, B: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
     """Return the inner product of every row of `A` with every row of `B`: shape (n, m), float32.
 
-    Matrix products of blocks of fixed size, so that their last bits do not depend on the number of threads. Parameters and
-    result are those of `histogram_intersection`; values may be negative.
+    Matrix products of blocks of fixed size, so that their last bits do not depend on the number of threads. Parameters
+    and result are those of `histogram_intersection`; values may be negative.
 
     Examples
     --------

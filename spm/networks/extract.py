@@ -51,7 +51,7 @@ def refuse_chance(part: onnx.ModelProto) -> None:
             )
 
 
-def start(content: bytes) -> tuple[Any, type]:
+def start_session(content: bytes) -> tuple[Any, type]:
     """Return a session of onnxruntime that runs a network in one thread, and the type of numbers that it takes."""
     runtime = need("onnxruntime")
     options = runtime.SessionOptions()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingDependencyError
-from .extract import part_of, start
+from .extract import part_of, start_session
 from .file import need
 from .geometry import ROWS_COLUMNS, Axis, Border, Join, Map, Mix, Shift, TooSmall, Turn, Window, keep
 from .trace import Graph, Same
@@ -273,7 +273,7 @@ def _opened(proto: onnx.ModelProto, graph: Graph, names: Sequence[str]) -> Any:
     for value in part.graph.output:  # they may have been inferred for another batch
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
-    session, dtype = start(part.SerializeToString())
+    session, dtype = start_session(part.SerializeToString())
     name = session.get_inputs()[0].name
 
     def run(image: np.ndarray) -> list[np.ndarray]:

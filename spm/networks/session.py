@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpmError
-from .extract import start
+from .extract import start_session
 from .file import Model, Network, need, read_network
 from .geometry import Map, TooSmall
 from .graph import graph_of, scales_of
@@ -49,7 +49,7 @@ class Session:
         self.graph = whole.before(self.layers)
         self._scales = scales_of(proto, self.layers)
         try:
-            self._session, self._dtype = start(bytes(part))
+            self._session, self._dtype = start_session(bytes(part))
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise SpmError(f"onnxruntime cannot open the network: {error}") from error
         self._known: dict[tuple[int, int], list[Map] | str] = {}
