@@ -1,21 +1,4 @@
-"""Networks: an ONNX file in, its inner maps listed or cut out; and a few well-known files fetched by name.
-
-Any network of torchvision, or of timm, becomes such a file with free height and width by these ten lines::
-
-    import torch
-    import torchvision  # or timm
-
-    network = torchvision.models.resnet18(weights="DEFAULT")  # or timm.create_model("resnet18", pretrained=True)
-    free = {"image": {0: "batch", 2: "height", 3: "width"}}
-    image = torch.zeros(1, 3, 224, 224)
-    torch.onnx.export(
-        network.eval(), (image,), "resnet18.onnx",
-        input_names=["image"], output_names=["scores"], dynamic_axes=free, dynamo=False,
-    )
-
-``spm.networks.layers("resnet18.onnx")`` then lists what `FeatureMap` may be asked for. Of AlexNet and VGG, whose heads
-hold them to one size, export ``network.features``.
-"""
+"""Maps: a network in, its inner maps listed, or what computes some of them cut out, out."""
 
 from __future__ import annotations
 
