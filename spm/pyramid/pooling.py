@@ -54,7 +54,7 @@ class Levels:
         return cls(grids, parents, sizes, np.cumsum(sizes) - sizes, common)
 
     @property
-    def n_cells(self) -> int:
+    def total(self) -> int:
         """Cells of all levels."""
         return int(self.sizes.sum())
 
@@ -123,13 +123,13 @@ def pool_codes(
     ndarray of shape (R, n_cells, n_words * M), float32
         Cells by level, row, column. An empty cell is zeros. Sums are taken in float64.
     """
-    n_cells = levels.n_cells
+    n_cells = levels.total
     parents = np.full(len(levels.grids), -1)
     if (extents[:, :2] == extents[:, 2:]).all():  # points
         shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(border)  # of the image, and of its features
         levels = levels.for_points(codes, len(extents) * float(shares.mean()) if len(regions) else 0)
         parents = levels.parents
-    shape = (len(regions), levels.n_cells, codes.n_words, codes.moments.shape[1])
+    shape = (len(regions), levels.total, codes.n_words, codes.moments.shape[1])
     pooled = np.empty(shape, dtype=np.float32)
     counts = np.zeros(shape[:2], dtype=np.int64)
     arrays = (
