@@ -78,7 +78,7 @@ def members(folder):
             own = key in public or getattr(value, "__module__", None) == module.__name__
             if own and callable(value) and not key.startswith("_"):
                 found[f"{value.__module__}.{key}"] = value
-    return found
+    return dict(sorted(found.items(), key=lambda item: item[0].count(".")))  # what keeps its name first
 
 
 def folder_page(folder):
