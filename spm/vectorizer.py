@@ -7,17 +7,18 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._tools.estimators import OpenParts, learns
 from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
 from ._tools.parallel import in_order
 from ._tools.public import public
 from .encoders.base import fit_clone
 from .encoders.codes import Codes
 from .encoders.layer import Layer
-from .errors import SpmError, check_part
+from .errors import SpmError
 from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures, Views
@@ -28,7 +29,7 @@ from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
 
 
 @public()
-class PyramidVectorizer(TransformerMixin, BaseEstimator):
+class PyramidVectorizer(TransformerMixin, OpenParts):
     """Turn images into vectors: local features, codes, spatial pyramid, normalisation.
 
     To images what `sklearn.feature_extraction.text.CountVectorizer` is to text. Images are streamed: one is read,
@@ -95,6 +96,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     (4, 105)
     """
 
+    _defaults: ClassVar = {"features": DenseSIFT, "pyramid": SpatialPyramid}
     _options: ClassVar[Options] = {
         "features": optional(part("features")),
         "encoder": optional(part("encoder")),
@@ -145,6 +147,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> PyramidVectorizer:
         """Learn the vocabulary from a sample of the images' descriptors.
 
@@ -163,7 +166,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         check_options(self)
         X = check_images(X)
         random = check_random_state(self.random_state)
-        features, pyramid = self._extractor(), self.own_pyramid()
+        features, pyramid = self.part("features"), self.own_pyramid()
         learns = self.encoder is not None or self.reduce is not None
         sample = sample_layers(
             X if learns else [X[0]],
@@ -185,10 +188,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
-        self._extractor().check(image)
-
-    def _extractor(self) -> Any:
-        return DenseSIFT() if self.features is None else clone(self.features)
+        self.part("features").check(image)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector for every image.
@@ -280,7 +280,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def own_pyramid(self) -> SpatialPyramid:
         """Return the pyramid that `fit` lays: a clone of `pyramid`, or the default."""
-        return SpatialPyramid() if self.pyramid is None else clone(check_part("pyramid", self.pyramid))
+        return self.part("pyramid")
 
     def roads(self) -> list[tuple[str, PyramidVectorizer]]:
         """Return the roads that an image takes to its vector, by name: this one, which has none."""

@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, callable_or, check_options, choice, flag, number, seed, workers
 from .._tools.parallel import in_threads
 from .._tools.public import public
@@ -105,6 +106,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @learns
     def fit(self, X: Any, y: Any) -> KernelSVC:
         """Learn from vectors (n, D), or their Gram matrix (n, n), and the labels (n,).
 

@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, check_options, choice, number, optional, whole
 from .._tools.public import public
 from .table import KERNELS
@@ -132,6 +133,7 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.window = window
         self.period = period
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> HomogeneousMap:
         """Compute the coefficients; of the vectors (n, D) only the length is learned.
 
