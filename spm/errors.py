@@ -46,6 +46,10 @@ class ImageError(SpmError):
         return f"{printable(self.source)}: {printable(self.reason, keep=LINES)}"
 
 
+class NotFiniteError(SpmError):
+    """Values of an image are NaN or infinite; what knows the image makes an `ImageError` of it."""
+
+
 class MissingDependencyError(SpmError, ImportError):
     """A package that a feature needs is missing or cannot be imported; the message has the command that installs it."""
 

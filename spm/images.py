@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from ._tools.image_files import identify, open_regular, pillow_set_as_usual, why_unreadable
 from ._tools.opencv import cv2
-from .errors import ImageError, SpmError, check_choice
+from .errors import ImageError, NotFiniteError, SpmError, check_choice
 
 MAX_PIXELS = 100_000_000
 """The most pixels that an image file may have, read from its header before anything is decoded."""
@@ -90,6 +91,15 @@ def name_of(image: Any) -> str:
     if isinstance(image, Image.Image):
         return os.fsdecode(getattr(image, "filename", "")) or f"Pillow image of size {image.size}"
     return f"object of type {type(image).__name__}"
+
+
+@contextmanager
+def naming(image: Any) -> Iterator[None]:
+    """Name the image whose values are found not to be finite inside."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise ImageError(name_of(image), str(error)) from error
 
 
 def check_images(images: Any) -> Sequence[Any]:

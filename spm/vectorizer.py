@@ -7,28 +7,29 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._tools.estimators import OpenParts, learns
 from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
 from ._tools.parallel import in_order
 from ._tools.public import public
 from .encoders.base import fit_clone
 from .encoders.codes import Codes
 from .encoders.layer import Layer
-from .errors import SpmError, check_part
+from .errors import SpmError
 from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures, Views
 from .features.stream import sample_layers
-from .images import check_images
-from .pyramid.norms import check_norm, join
+from .images import check_images, naming
+from .pyramid.norms import check_norm, fitting, join
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
 
 
 @public()
-class PyramidVectorizer(TransformerMixin, BaseEstimator):
+class PyramidVectorizer(TransformerMixin, OpenParts):
     """Turn images into vectors: local features, codes, spatial pyramid, normalisation.
 
     To images what `sklearn.feature_extraction.text.CountVectorizer` is to text. Images are streamed: one is read,
@@ -95,6 +96,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
     (4, 105)
     """
 
+    _defaults: ClassVar = {"features": DenseSIFT, "pyramid": SpatialPyramid}
     _options: ClassVar[Options] = {
         "features": optional(part("features")),
         "encoder": optional(part("encoder")),
@@ -145,6 +147,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> PyramidVectorizer:
         """Learn the vocabulary from a sample of the images' descriptors.
 
@@ -163,7 +166,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         check_options(self)
         X = check_images(X)
         random = check_random_state(self.random_state)
-        features, pyramid = self._extractor(), self.own_pyramid()
+        features, pyramid = self.part("features"), self.own_pyramid()
         learns = self.encoder is not None or self.reduce is not None
         sample = sample_layers(
             X if learns else [X[0]],
@@ -185,10 +188,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def check(self, image: Any) -> None:
         """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
-        self._extractor().check(image)
-
-    def _extractor(self) -> Any:
-        return DenseSIFT() if self.features is None else clone(self.features)
+        self.part("features").check(image)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector for every image.
@@ -247,26 +247,26 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         X = check_images(X)
         n_channels = sum(layer.n_channels for layer in self.layers_)
         kept = [np.empty((len(X), n_cells * n_channels), dtype=self.dtype) for n_cells in plan.n_cells]
-        road = partial(self._vectors_of, plan=plan)
+        road = partial(self._vectors_of, plan=plan, dtype=self.dtype)
         work = in_order(road, X, n_jobs=self.n_jobs, label="vectors", total=len(X), verbose=self.verbose)
         for i, vectors in enumerate(work):
             for own, vector in zip(kept, vectors, strict=True):
                 own[i] = vector[0]
         return kept
 
-    def _vectors_of(self, image: Any, plan: Plan, boxes: Any = None, views: Views | None = None) -> list[np.ndarray]:
+    def _vectors_of(
+        self, image: Any, plan: Plan, boxes: Any = None, views: Views | None = None, dtype: str = "float32"
+    ) -> list[np.ndarray]:
         """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
-        layers = []
-        views = remembered_views(self.features_, image, self.memory) if views is None else views
-        for number, layer in enumerate(self.layers_):
-            pooled = []  # one list a view: the cells of each pyramid, (n_regions, n_cells, n_channels)
-            for view in views:
-                local = view[number]
-                codes = layer.encode(local)
-                pooled.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
-            layers.append([_mean(cells) for cells in zip(*pooled, strict=True)])
-        own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
-        return [join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own]
+        views = self._views(image) if views is None else views
+        with naming(image):
+            own = zip(plan.pool(views, self.layers_, boxes), plan.level_cells, plan.cell_weights, strict=True)
+            joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
+            return [fitting(vectors, dtype) for vectors in joined]
+
+    def _views(self, image: Any) -> Views:
+        with naming(image):
+            return remembered_views(self.features_, image, self.memory)
 
     def _plan(self, pyramids: Sequence[Any]) -> Plan:
         """Return the plan for several pyramids, checked; None stands for the own."""
@@ -280,7 +280,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
 
     def own_pyramid(self) -> SpatialPyramid:
         """Return the pyramid that `fit` lays: a clone of `pyramid`, or the default."""
-        return SpatialPyramid() if self.pyramid is None else clone(check_part("pyramid", self.pyramid))
+        return self.part("pyramid")
 
     def roads(self) -> list[tuple[str, PyramidVectorizer]]:
         """Return the roads that an image takes to its vector, by name: this one, which has none."""
@@ -317,8 +317,9 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
-        first = remembered_views(self.features_, image, self.memory)[0]
-        return [(local, layer.encode(local)) for layer, local in zip(self.layers_, first, strict=True)]
+        first = self._views(image)[0]
+        with naming(image):
+            return [(local, layer.encode(local)) for layer, local in zip(self.layers_, first, strict=True)]
 
     def transform_regions(self, image: Any, boxes: Any) -> np.ndarray:
         """Return one vector for every box of one image, whose features are extracted and encoded once.
@@ -357,7 +358,7 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
             Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
         """
         check_is_fitted(self)
-        views = remembered_views(self.features_, image, self.memory)
+        views = self._views(image)
         return np.stack([self._vectors_of(image, self._plan([None]), boxes, [view])[0] for view in views])
 
     @property
@@ -394,7 +395,3 @@ class PyramidVectorizer(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.no_validation = True
         return tags
-
-
-def _mean(views: Sequence[np.ndarray]) -> np.ndarray:
-    return views[0] if len(views) == 1 else np.mean(views, axis=0)

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.estimators import learns
 from .._tools.options import Options, anything, check_options, each, flag, progress, whole, workers
 from .._tools.parallel import in_order
 from .._tools.public import public
@@ -118,6 +119,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @learns
     def fit(self, X: Any, y: Any) -> MultiViewClassifier:
         """Fit the model to whole images.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import combinations
 from typing import Any, ClassVar
@@ -11,16 +11,18 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, callable_or, check_options, choice, flag, number, seed, workers
 from .._tools.parallel import in_threads, single_threaded
 from .._tools.public import public
-from ..errors import SpmError
+from ..errors import SpmError, check_number
 from ..kernels.functions import slices
 from ..kernels.table import KERNELS, evaluate_kernel, kernel_named
 
@@ -41,6 +43,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         vectors' Gram matrix (n, n), and `predict` that of new vectors with the training vectors (m, n).
     C : float, default=1.0
         What a training error costs.
+    class_weight : dict, "balanced" or None
+        What each class's errors cost, over C, by label, 1 for labels left out; ``"balanced"`` is the number of vectors
+        over that of the classes and that of the class's vectors, as scikit-learn's SVC has it. In every machine a
+        vector has the weight of its own class; ``OneVsRestClassifier(KernelSVC(class_weight="balanced"))`` of
+        scikit-learn's balances each class with the rest.
     multi_class : {"ovr", "ovo"}, default="ovr"
         One machine a class against the rest, as Lazebnik 2006, or one for each pair of classes.
     probability : bool, default=False
@@ -82,6 +89,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     _options: ClassVar[Options] = {
         "kernel": callable_or(choice((*KERNELS, "precomputed"))),
         "C": number(above=0),
+        "class_weight": lambda name, value: _check_class_weight(name, value),
         "multi_class": choice(("ovr", "ovo")),
         "probability": flag,
         "random_state": seed,
@@ -93,6 +101,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         *,
         kernel: str | Callable[[np.ndarray, np.ndarray], np.ndarray] = "intersection",
         C: float = 1.0,
+        class_weight: Mapping[Any, float] | str | None = None,
         multi_class: str = "ovr",
         probability: bool = False,
         random_state: Any = None,
@@ -100,19 +109,23 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.kernel = kernel
         self.C = C
+        self.class_weight = class_weight
         self.multi_class = multi_class
         self.probability = probability
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any) -> KernelSVC:
-        """Learn from vectors (n, D), or their Gram matrix (n, n), and the labels (n,).
+    @learns
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelSVC:
+        """Learn from vectors (n, D), or their Gram matrix (n, n), the labels (n,), and what each counts (n,).
+
+        A vector of weight 2 counts as if it were there twice, and one of weight 0 as if it were not.
 
         Raises
         ------
         SpmError
-            For an unknown option, a negative value under a histogram kernel, a Gram matrix that is not square, or
-            labels of one class.
+            For an unknown option, a negative value under a histogram kernel, a Gram matrix that is not square,
+            labels of one class, or a class without weight.
         """
         check_options(self)
         X, y = validate_data(self, X, y, dtype=KEPT)
@@ -124,14 +137,30 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             self.X_fit_ = X
         elif X.shape[0] != X.shape[1]:
             raise SpmError(f"a precomputed kernel must be a square matrix to fit, got {X.shape}")
+        counts, weights = self._weigh_vectors(y, codes, sample_weight)
         gram = self._gram(X, X).astype(np.float64)
-        self._fit_machines(gram, codes)
+        self._fit_machines(gram, codes, weights)
         if self.probability:
-            self._fit_sigmoids(gram, codes)
+            self._fit_sigmoids(gram, codes, counts, weights)
         if self.kernel == "linear":
             self.coef_ = _weigh(self.X_fit_, self.dual_coef_.astype(np.float32))
             del self.X_fit_
         return self
+
+    def _weigh_vectors(self, y: np.ndarray, codes: np.ndarray, given: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each vector counts, and what its errors cost, over C."""
+        counts = _check_weights(given, len(y))
+        empty = np.bincount(codes, weights=counts) == 0
+        if empty.any():
+            label = self.classes_[empty].tolist()[0]
+            raise SpmError(
+                f"all vectors of class {label!r} have zero weight: leave them out, or give one a sample_weight above 0"
+            )
+        try:
+            per_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        except ValueError as error:
+            raise SpmError(f"class_weight={self.class_weight!r} does not suit the labels: {error}") from error
+        return counts, counts * per_class[codes]
 
     def _gram(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         if self.kernel == "precomputed":
@@ -159,25 +188,30 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             return list(combinations(range(n_classes), 2))
         return [(positive, -1) for positive in range(n_classes)]
 
-    def _fit_machines(self, gram: np.ndarray, codes: np.ndarray) -> None:
-        learn = partial(_fit_machine, gram, codes, self.C)
+    def _fit_machines(self, gram: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> None:
+        learn = partial(_fit_machine, gram, codes, self.C, weights)
         machines = in_threads(learn, self._pairs(), n_jobs=self.n_jobs)
         self.dual_coef_ = np.stack([dual for dual, _ in machines])
         self.intercept_ = np.array([intercept for _, intercept in machines])
 
-    def _fit_sigmoids(self, gram: np.ndarray, codes: np.ndarray) -> None:
-        counts = np.bincount(codes)
-        if counts.min() < CALIBRATION_FOLDS:
+    def _fit_sigmoids(self, gram: np.ndarray, codes: np.ndarray, counts: np.ndarray, weights: np.ndarray) -> None:
+        used = np.flatnonzero(counts)
+        gram, codes, counts, weights = gram[np.ix_(used, used)], codes[used], counts[used], weights[used]
+        numbers = np.bincount(codes)
+        if numbers.min() < CALIBRATION_FOLDS:
             raise SpmError(
                 f"probability=True needs {CALIBRATION_FOLDS} examples of every class, "
-                f"but class {self.classes_.tolist()[counts.argmin()]!r} has {counts.min()}"
+                f"but class {self.classes_.tolist()[numbers.argmin()]!r} has {numbers.min()}"
             )
         machine = KernelSVC(kernel="precomputed", C=self.C, multi_class=self.multi_class, n_jobs=self.n_jobs)
         folds = StratifiedKFold(CALIBRATION_FOLDS, shuffle=True, random_state=self.random_state)
-        scores = cross_val_predict(machine, gram, codes, cv=folds, method="decision_function")
-        scores = scores.reshape(len(codes), -1)  # (n, n_classes), or (n, 1) for two classes
-        positives = range(len(self.classes_)) if scores.shape[1] > 1 else [1]
-        fits = [LogisticRegression().fit(scores[:, [k]], codes == c) for k, c in enumerate(positives)]
+        n_scores = len(self.classes_) if len(self.classes_) > 2 else 1
+        scores = np.empty((len(codes), n_scores))
+        for train, test in folds.split(gram, codes):
+            machine.fit(gram[np.ix_(train, train)], codes[train], sample_weight=weights[train])
+            scores[test] = machine.decision_function(gram[np.ix_(test, train)]).reshape(len(test), n_scores)
+        positives = range(n_scores) if n_scores > 1 else [1]
+        fits = [LogisticRegression().fit(scores[:, [k]], codes == c, counts) for k, c in enumerate(positives)]
         self.sigmoids_ = np.array([[fit.coef_[0, 0], fit.intercept_[0]] for fit in fits])
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -230,12 +264,40 @@ def _weigh(X: np.ndarray, duals: np.ndarray) -> np.ndarray:
     return coef
 
 
-def _fit_machine(gram: np.ndarray, codes: np.ndarray, C: float, pair: tuple[int, int]) -> tuple[np.ndarray, float]:
+def _check_class_weight(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        for weight in value.values():
+            check_number(f"each of {name}", weight, above=0)
+    elif value is not None and not (isinstance(value, str) and value == "balanced"):
+        raise SpmError(f"{name} must be a dict of a weight by label, 'balanced' or None, got {value!r}")
+    return value
+
+
+def _check_weights(weights: Any, n: int) -> np.ndarray:
+    """Return what each of n vectors counts: float64, 1 where nothing is said."""
+    wanted = f"sample_weight must be {n} finite numbers, one a vector, none below 0"
+    if weights is None:
+        return np.ones(n)
+    try:
+        counts = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SpmError(f"{wanted}, got {weights!r}") from error
+    counts = np.full(n, counts) if counts.ndim == 0 else counts
+    if counts.shape != (n,):
+        raise SpmError(f"{wanted}, got shape {counts.shape}")
+    if not np.isfinite(counts).all() or counts.min() < 0:
+        raise SpmError(f"{wanted}, got values in {counts.min():g}..{counts.max():g}")
+    return counts
+
+
+def _fit_machine(
+    gram: np.ndarray, codes: np.ndarray, C: float, weights: np.ndarray, pair: tuple[int, int]
+) -> tuple[np.ndarray, float]:
     """Return the dual coefficients (n,) and the intercept of one class against another, or the rest (-1)."""
     positive, negative = pair
-    rows = np.arange(len(codes)) if negative < 0 else np.flatnonzero((codes == positive) | (codes == negative))
+    rows = np.flatnonzero((weights > 0) & ((negative < 0) | (codes == positive) | (codes == negative)))
     machine = SVC(kernel="precomputed", C=C)
-    machine.fit(gram if len(rows) == len(codes) else gram[np.ix_(rows, rows)], codes[rows] == positive)
+    machine.fit(gram if len(rows) == len(codes) else gram[np.ix_(rows, rows)], codes[rows] == positive, weights[rows])
     dual = np.zeros(len(codes))
     dual[rows[machine.support_]] = machine.dual_coef_[0]
     return dual, float(machine.intercept_[0])

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.numba import njit
 from .._tools.options import Options, check_options, seed, whole, workers
 from .._tools.parallel import in_threads, single_threaded
@@ -88,6 +89,7 @@ class VocabularyTree(ClusterMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> VocabularyTree:
         """Learn the words from descriptors of shape (N, D).
 

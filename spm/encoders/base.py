@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, anything, check_options, progress, seed, whole, workers
 from .._tools.parallel import single_threaded
 from .._tools.public import public
@@ -80,6 +81,7 @@ class WordEncoder(EncoderMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> WordEncoder:
         """Learn the vocabulary from descriptors of shape (N, D).
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._tools.numba import njit
 from .._tools.public import public
-from ..errors import SpmError
+from ..errors import NotFiniteError, SpmError
 
 
 @public()
@@ -48,6 +48,11 @@ class Codes:
             raise SpmError(
                 f"codes need words and weights of one shape and as many moments, got {self.words.shape}, "
                 f"{self.weights.shape} and {self.moments.shape}"
+            )
+
+        if not (np.isfinite(self.weights).all() and np.isfinite(self.moments).all()):
+            raise NotFiniteError(
+                "codes have values that are not finite: are descriptors or options far too large or too small?"
             )
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, check_options, choice, each, number, progress, seed, whole, workers
 from .._tools.public import public
 from ..codebooks.mixture import Mixture, gaussian_mixture, moments_of
@@ -96,6 +97,7 @@ class FisherVector(EncoderMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> FisherVector:
         """Fit the mixture to descriptors of shape (N, D).
 

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, check_options, whole
 from .._tools.public import public
 from ..encoders.codes import Codes
@@ -41,6 +42,7 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
     def __init__(self, *, n_words: int = 256) -> None:
         self.n_words = n_words
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> FixedVocabulary:
         """Check that `X`, of shape (N, 1), holds words; there is nothing to learn.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._tools.public import public
+from ..errors import SpmError
 from ..features.local import LocalFeatures
 from .codes import Codes
 
@@ -59,10 +60,15 @@ class Layer:
         reduce, encoder : estimator or None
         append_xy : bool
         fit : callable
+
+        Raises
+        ------
+        SpmError
+            For descriptors that one of the parts cannot learn from, none at all among them.
         """
-        reducer = None if reduce is None else fit(reduce, values)
+        reducer = None if reduce is None else _learned(fit, "reduce", reduce, values)
         described = _described(values, positions, reducer, append_xy)
-        fitted = None if encoder is None else fit(encoder, described)
+        fitted = None if encoder is None else _learned(fit, "encoder", encoder, described)
         width = described.shape[1] if fitted is None else len(fitted.get_feature_names_out())
         return cls(reducer, fitted, append_xy, width)
 
@@ -71,9 +77,14 @@ class Layer:
         return _described(local.values, local.positions() if self.append_xy else None, self.reducer, self.append_xy)
 
     def encode(self, local: LocalFeatures) -> Codes:
-        """Return the features' codes."""
+        """Return the features' codes; an image without features, such as a blank one, has none."""
         values = self.describe(local)
-        return Codes.plain(values) if self.encoder is None else self.encoder.encode(values)
+        if self.encoder is None:
+            return Codes.plain(values)
+        if len(values):
+            return self.encoder.encode(values)
+        codes = self.encoder.encode(_stand_in(values))
+        return Codes(codes.words[:0], codes.weights[:0], codes.moments[:0], codes.n_words)
 
     def finish(self, cells: np.ndarray) -> np.ndarray:
         """Centre and scale pooled codes, (n_regions, n_cells, D), as the encoder does: (..., n_channels)."""
@@ -87,5 +98,29 @@ class Layer:
 
 
 def _described(values: np.ndarray, positions: Any, reducer: Any, append_xy: bool) -> np.ndarray:
-    values = values if reducer is None else reducer.transform(values)
+    if reducer is not None:  # most refuse to transform nothing
+        some = reducer.transform(values if len(values) else _stand_in(values))
+        values = np.asarray(some)[: len(values)]
     return np.hstack([values, positions]) if append_xy else values
+
+
+def _stand_in(values: np.ndarray) -> np.ndarray:
+    """Return one descriptor, to see the shape of what is made of none."""
+    return np.zeros((1, values.shape[1]), values.dtype)
+
+
+def _learned(fit: Callable, name: str, part: Any, values: np.ndarray) -> Any:
+    """Return a fitted clone of a part; a refusal names it."""
+    try:
+        return fit(part, values)
+    except SpmError:
+        raise
+    except ValueError as error:
+        kind = type(part).__name__
+        if len(values):
+            n, d = values.shape
+            raise SpmError(f"{name}: {kind} cannot learn from {n} local features of {d} values: {error}") from error
+        raise SpmError(
+            f"{name}: {kind} has nothing to learn from, as the images have no local features: are they blank? "
+            "Give images that show something, or features that lie everywhere, such as DenseSIFT()"
+        ) from error

@@ -13,6 +13,8 @@ from ..codebooks.nearest import nearest, squared_distances
 from .base import WordEncoder, blocks_of
 from .codes import Codes
 
+LEAST_BETA = 1e-12  # below it float64 cannot tell words apart that lie on one line
+
 
 @public()
 class LLC(WordEncoder):
@@ -27,7 +29,7 @@ class LLC(WordEncoder):
         The paper has 2048.
     n_neighbors : int, default=5
     beta : float, default=1e-4
-        How strongly the weights are held back, as in the authors' code.
+        How strongly the weights are held back, as in the authors' code; less than 1e-12 counts as that.
     clusterer, n_init, random_state, n_jobs, verbose
         As for `BagOfWords`.
 
@@ -89,11 +91,12 @@ def _rebuild(values: np.ndarray, words: np.ndarray, few: np.ndarray, beta: float
     """Return the weights of each descriptor's few words: shape (N, k), float32."""
     n_words = few.shape[1]
     weights = np.empty(few.shape, dtype=np.float32)
-    apart = np.empty((n_words, values.shape[1]), dtype=np.float32)
+    apart = np.empty((n_words, values.shape[1]))  # in float32 near words would make S indefinite
     S, c = np.empty((n_words, n_words)), np.empty(n_words)
     for n in range(len(values)):
         for i in range(n_words):
-            apart[i] = words[few[n, i]] - values[n]
+            for d in range(values.shape[1]):
+                apart[i, d] = np.float64(words[few[n, i], d]) - np.float64(values[n, d])
         trace = 0.0
         for i in range(n_words):
             for j in range(i + 1):
@@ -103,7 +106,7 @@ def _rebuild(values: np.ndarray, words: np.ndarray, few: np.ndarray, beta: float
         if trace == 0:  # one word, and the descriptor is it
             trace = 1.0
         for i in range(n_words):
-            S[i, i] += beta * trace
+            S[i, i] += max(beta, LEAST_BETA) * trace
         c[:] = 1.0
         _solve(S, c)
         weights[n] = c / c.sum()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tools.estimators import learns
 from .._tools.options import Options, number, optional, whole
 from .._tools.public import public
 from ..codebooks.nearest import nearest, squared_distances
@@ -75,6 +76,7 @@ class SoftAssignment(WordEncoder):
         self.sigma = sigma
         self.n_neighbors = n_neighbors
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> SoftAssignment:
         """Learn the vocabulary, and `sigma_`, from descriptors of shape (N, D); raises as `BagOfWords` does."""
         super().fit(X)

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.numba import njit
 from .._tools.options import Options, check_options, flag, number, progress, seed, whole, workers
 from .._tools.parallel import in_threads, progress_bar
@@ -103,6 +104,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> SparseCoding:
         """Learn the vocabulary from descriptors of shape (N, D).
 

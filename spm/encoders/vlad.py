@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.estimators import learns
 from .._tools.options import Options, flag
 from .._tools.public import public
 from ..codebooks.mixture import moments_of
@@ -76,6 +77,7 @@ class VLAD(WordEncoder):
         self.intra = intra
         self.local_pca = local_pca
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> VLAD:
         """Learn the vocabulary, and with `local_pca` each word's axes, from descriptors of shape (N, D).
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._tools.public import public
 from ..boxes import check_boxes, mirror_boxes
-from ..errors import SpmError
+from ..errors import NotFiniteError, SpmError
 
 
 @public()
@@ -53,6 +53,8 @@ class LocalFeatures:
     mirrored: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("values", "extents"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if self.values.ndim != 2 or self.extents.shape != (len(self.values), 4):
             raise SpmError(
                 "local features need values of shape (N, D) and extents of shape (N, 4), "
@@ -60,6 +62,10 @@ class LocalFeatures:
             )
         if self.stride is not None and self.image_size is None:
             raise SpmError("a map (stride given) needs image_size=(height, width) in pixels")
+        if not np.isfinite(self.values).all():
+            raise NotFiniteError("local features have values that are not finite: look for NaN where they are made")
+        if not np.isfinite(self.extents).all():
+            raise NotFiniteError("extents of local features are not finite: look for NaN where they are made")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -117,6 +123,16 @@ class LocalFeatures:
             high = np.clip(np.ceil(high), low + 1, grid)
         low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
         return np.concatenate([low, high], axis=1)
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Return values as an array: one as it is, anything else, such as lists, as float32."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values
+    try:
+        return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise SpmError(f"{name} of local features must be an array of numbers, got {values!r}") from error
 
 
 Views = list[tuple[LocalFeatures, ...]]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
+from .._tools.estimators import OpenParts
 from .._tools.options import Options, check_options, optional, part
 from .._tools.public import public
 from ..images import read_image
@@ -16,7 +16,7 @@ from .local import ExtractorMixin, Views, fingerprint_of
 
 
 @public()
-class Mirrored(ExtractorMixin, BaseEstimator):
+class Mirrored(ExtractorMixin, OpenParts):
     """Features of an image and of its mirror image, as views that the vectorizer averages.
 
     Most classes stay what they are in the mirror, but few training sets show every image from both sides. An image and
@@ -46,6 +46,7 @@ class Mirrored(ExtractorMixin, BaseEstimator):
     True
     """
 
+    _defaults: ClassVar = {"features": DenseSIFT}
     _options: ClassVar[Options] = {
         "features": optional(part("features")),
     }
@@ -73,4 +74,4 @@ class Mirrored(ExtractorMixin, BaseEstimator):
 
     def _inner(self) -> Any:
         check_options(self)
-        return DenseSIFT() if self.features is None else self.features
+        return self._defaults["features"]() if self.features is None else self.features

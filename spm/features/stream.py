@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from .._tools.parallel import in_order
 from .._tools.public import public
 from ..errors import SpmError, check_number
-from ..images import check_images
+from ..images import check_images, naming
 from .local import Views
 
 IMAGES = 8  # in one task
@@ -95,7 +95,8 @@ def stream_descriptors(
 def _draw(task: tuple[Any, int], features: Any, per_image: int | None, layer: int) -> np.ndarray:
     """Return descriptors of one image, all its views together."""
     image, seed = task
-    views = features.views(image)
+    with naming(image):
+        views = features.views(image)
     if layer >= len(views[0]):
         raise SpmError(f"layer={layer} but the features have {len(views[0])}: count from 0")
     values = np.concatenate([view[layer].values for view in views])
@@ -163,7 +164,9 @@ def _draw_layers(
     image, seed = task
     random = np.random.RandomState(seed)
     drawn = []
-    for layer in zip(*views(image), strict=True):  # the layer's views
+    with naming(image):
+        seen = views(image)
+    for layer in zip(*seen, strict=True):  # the layer's views
         values = np.concatenate([local.values for local in layer])
         kept = np.sort(random.permutation(len(values))[:count])
         drawn.append((values[kept], np.concatenate([local.positions() for local in layer])[kept]))

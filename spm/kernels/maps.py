@@ -11,12 +11,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._tools.estimators import learns
 from .._tools.options import Options, check_options, choice, number, optional, whole
 from .._tools.public import public
+from ..errors import SpmError
 from .table import KERNELS
 
 WINDOWS = ("rectangular", "uniform")
 ROWS = 256  # vectors mapped at once
+REACH = 200.0  # beyond it no signature is more than 1e-40
 
 HOMOGENEOUS = tuple(name for name, kernel in KERNELS.items() if kernel.signature is not None)
 """The kernels that have a map."""
@@ -60,8 +63,9 @@ def coefficients(kernel: str, *, order: int, window: str, period: float) -> np.n
     if window == "uniform":
         return 2 * math.pi / period * known.spectrum(steps)
     nodes, weights = np.polynomial.legendre.leggauss(64 + 8 * order)  # exact to the last digits: no kink lies inside
-    t = period / 4 * (1 + nodes)
-    values = weights / 2 * known.signature(t)
+    reach = min(period / 2, REACH)
+    t = reach / 2 * (1 + nodes)
+    values = weights / 2 * known.signature(t) * (2 * reach / period)
     return np.maximum(np.cos(np.outer(steps, t)) @ values, 0)
 
 
@@ -132,6 +136,7 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.window = window
         self.period = period
 
+    @learns
     def fit(self, X: Any, y: Any = None) -> HomogeneousMap:
         """Compute the coefficients; of the vectors (n, D) only the length is learned.
 
@@ -175,7 +180,13 @@ class HomogeneousMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _parts(self, values: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the means, first cosines, first sines and so on of values, in their shape."""
         lengths = np.abs(values)
-        sizes = np.sign(values) * lengths ** (self.gamma / 2)
+        with np.errstate(over="ignore"):
+            sizes = np.sign(values) * lengths ** (self.gamma / 2)
+        if not np.isfinite(sizes).all():
+            largest = lengths.max()
+            raise SpmError(
+                f"gamma={self.gamma} makes of {largest:g} more than {sizes.dtype} holds: lower it or norm the vectors"
+            )
         angles = 2 * math.pi / self.period_ * np.log(np.where(lengths > 0, lengths, 1))
         first, *others = self.coefficients_.tolist()
         yield math.sqrt(first) * sizes

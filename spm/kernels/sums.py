@@ -11,6 +11,7 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from .._tools.estimators import learns
 from .._tools.options import Options, anything, callable_or, check_options, choice, each, number, optional, workers
 from .._tools.public import public
 from ..errors import SpmError
@@ -144,6 +145,7 @@ class KernelCombination(TransformerMixin, _BaseComposition):
         """The training vectors of each vectorizer, with the first of the pyramids."""
         return self.trained_[0][1]
 
+    @learns
     def _learn(self, X: Any, pyramids: Sequence[Any], y: Any) -> None:
         """Fit every vectorizer, and keep its training vectors with every pyramid."""
         self._check_options()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._tools.public import public
-from ..errors import check_choice
+from ..errors import SpmError, check_choice
 from .functions import chi2, hellinger, histogram_intersection, jensen_shannon, linear
 
 
@@ -61,8 +61,11 @@ def _jensen_shannon_term(x: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 
 def _jensen_shannon_signature(t: np.ndarray) -> np.ndarray:
-    bits = np.exp(t / 2) * np.logaddexp(0, -t) + np.exp(-t / 2) * np.logaddexp(0, t)
-    return bits / (2 * math.log(2))
+    t = np.abs(t)  # it is even, and so no exponential grows beyond all bounds
+    ratio = np.exp(-t)
+    log = np.log1p(ratio)
+    quotient = np.divide(log, ratio, out=np.ones_like(log), where=ratio > 1e-16)
+    return np.exp(-t / 2) * (quotient + t + log) / (2 * math.log(2))
 
 
 KERNELS = {
@@ -118,5 +121,9 @@ def evaluate_kernel(kernel: Any, A: np.ndarray, B: np.ndarray, *, n_jobs: int | 
     array([[2., 2., 2.]], dtype=float32)
     """
     if callable(kernel):
-        return np.asarray(kernel(A, B))
-    return KERNELS[check_choice("kernel", kernel, KERNELS)].gram(A, B, n_jobs=n_jobs)
+        gram = np.asarray(kernel(A, B))
+    else:
+        gram = KERNELS[check_choice("kernel", kernel, KERNELS)].gram(A, B, n_jobs=n_jobs)
+    if not np.isfinite(gram).all():
+        raise SpmError("the kernel has values that are not finite: norm the vectors, or look into a kernel of your own")
+    return gram

@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import SpmError, check_choice
+from ..errors import NotFiniteError, SpmError, check_choice
 
 
 def l1(vectors: np.ndarray) -> np.ndarray:
     """Divide each row by the sum of its absolute values; a row of zeros stays."""
-    return _divide(vectors, np.abs(vectors).sum(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):
+        sizes = np.abs(vectors).sum(axis=-1, keepdims=True)
+    return _divide(vectors, sizes)
 
 
 def l2(vectors: np.ndarray) -> np.ndarray:
     """Divide each row by its Euclidean length; a row of zeros stays."""
-    return _divide(vectors, np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True)))
+    with np.errstate(over="ignore"):
+        sizes = np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True))
+    return _divide(vectors, sizes)
 
 
 def power(vectors: np.ndarray) -> np.ndarray:
@@ -25,10 +29,30 @@ def power(vectors: np.ndarray) -> np.ndarray:
 
 
 def _divide(vectors: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    if not np.isfinite(sizes).all():  # they would be divided to zeros
+        raise NotFiniteError(f"values up to {np.abs(vectors).max():g} are too large to be normed in {vectors.dtype}")
     return vectors / np.where(sizes > 0, sizes, 1)
 
 
 NORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"l1": l1, "l2": l2, "power": power}
+
+
+def fitting(vector: np.ndarray, dtype: str) -> np.ndarray:
+    """Return a vector's values, or raise where they are not finite, or would not be in a type.
+
+    Examples
+    --------
+    >>> fitting(np.float32([1e5]), "float16")
+    Traceback (most recent call last):
+    spm.errors.NotFiniteError: its vector has values up to 100000, more than dtype='float16' holds: take norm or float32
+    """
+    largest = np.abs(vector).max(initial=0)
+    if not np.isfinite(largest):
+        raise NotFiniteError("its vector has values that are not finite: take norms, or smaller weights")
+    if largest > np.finfo(dtype).max:
+        hint = "norm or float32" if dtype == "float16" else "norm"
+        raise NotFiniteError(f"its vector has values up to {largest:g}, more than dtype={dtype!r} holds: take {hint}")
+    return vector
 
 
 def check_norm(norm: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -114,6 +138,7 @@ def join(
     if norm_over == "vector":
         vectors = normalise(vectors, norm, n_levels)
     ends = np.cumsum([np.prod(cells.shape[1:]) for cells in layers]).tolist()
-    for cells, start, end in zip(layers, [0, *ends], ends, strict=False):
-        vectors[:, start:end].reshape(cells.shape)[:] *= cell_weights[:, None]
+    with np.errstate(over="ignore"):  # `fitting` names it
+        for cells, start, end in zip(layers, [0, *ends], ends, strict=False):
+            vectors[:, start:end].reshape(cells.shape)[:] *= cell_weights[:, None]
     return vectors
