@@ -56,11 +56,11 @@ def nearest(distances: np.ndarray, k: int) -> np.ndarray:
         for column in range(distances.shape[1]):
             distance = distances[n, column]
             if distance < kept[k - 1] or column < k:
-                place = min(column, k - 1)
-                while place > 0 and kept[place - 1] > distance:
-                    kept[place], found[n, place] = kept[place - 1], found[n, place - 1]
-                    place -= 1
-                kept[place], found[n, place] = distance, column
+                rank = min(column, k - 1)
+                while rank > 0 and kept[rank - 1] > distance:
+                    kept[rank], found[n, rank] = kept[rank - 1], found[n, rank - 1]
+                    rank -= 1
+                kept[rank], found[n, rank] = distance, column
     return found
 
 

@@ -199,9 +199,9 @@ def _descend(X: np.ndarray, children: np.ndarray, first_child: np.ndarray, n_pat
 
 @njit
 def _insert(distance: float, node: int, least: np.ndarray, best: np.ndarray) -> None:
-    """Put a node into its place among the best, behind its equals, and drop the last."""
-    place = len(least) - 1
-    while place > 0 and distance < least[place - 1]:
-        least[place], best[place] = least[place - 1], best[place - 1]
-        place -= 1
-    least[place], best[place] = distance, node
+    """Put a node into its rank among the best, behind its equals, and drop the last."""
+    rank = len(least) - 1
+    while rank > 0 and distance < least[rank - 1]:
+        least[rank], best[rank] = least[rank - 1], best[rank - 1]
+        rank -= 1
+    least[rank], best[rank] = distance, node

@@ -59,10 +59,10 @@ def read_train_list(path: str | os.PathLike[str], images: Bunch) -> tuple[np.nda
         alike.setdefault(normalize("NFC", name), []).append(name)
     chosen: dict[str, int] = {}
     for number, line in _listed_lines(path):
-        place = f"{os.fspath(path)}, line {number}"
-        name = _image_named(line, known, alike, f"{place}: there is no image {line!r} in {images.folder}")
+        where = f"{os.fspath(path)}, line {number}"
+        name = _image_named(line, known, alike, f"{where}: there is no image {line!r} in {images.folder}")
         if name in chosen:
-            raise SpmError(f"{place}: {line!r} was listed before, on line {chosen[name]}")
+            raise SpmError(f"{where}: {line!r} was listed before, on line {chosen[name]}")
         chosen[name] = number
     if not 0 < len(chosen) < len(known):
         raise SpmError(

@@ -24,7 +24,7 @@ class Codes:
     words : ndarray of shape (N, k), int32
         The words that each feature uses, each of them once.
     weights : ndarray of shape (N, k), float32
-        How much it uses each. A place of weight zero is empty, whatever its word.
+        How much it uses each. A slot of weight zero is empty, whatever its word.
     moments : ndarray of shape (N, M), float32
     n_words : int
         The size of the vocabulary.
@@ -137,15 +137,15 @@ def _count(logs: np.ndarray, highest: np.ndarray, least: float) -> np.ndarray:
 
 @njit
 def _fill(logs: np.ndarray, highest: np.ndarray, least: float, words: np.ndarray, shares: np.ndarray) -> None:
-    place = 0
+    slot = 0
     for n in range(len(logs)):
-        first, total = place, np.float32(0)
+        first, total = slot, np.float32(0)
         bound = highest[n] + least
         for k in range(logs.shape[1]):
             if logs[n, k] >= bound:
-                words[place] = k
-                shares[place] = np.exp(logs[n, k] - highest[n])
-                total += shares[place]
-                place += 1
-        for p in range(first, place):
+                words[slot] = k
+                shares[slot] = np.exp(logs[n, k] - highest[n])
+                total += shares[slot]
+                slot += 1
+        for p in range(first, slot):
             shares[p] /= total

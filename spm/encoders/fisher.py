@@ -163,6 +163,6 @@ class FisherVector(EncoderMixin, BaseEstimator):
         n_words, d = self.means_.shape
         names: list[str] = []
         for gradient in self.gradients:
-            places = [""] if gradient == "weights" else [str(i) for i in range(d)]
-            names += [f"word{k}_{gradient[:-1]}{place}" for k in range(n_words) for place in places]
+            dimensions = [""] if gradient == "weights" else [str(i) for i in range(d)]
+            names += [f"word{k}_{gradient[:-1]}{d}" for k in range(n_words) for d in dimensions]
         return np.array(names, dtype=object)

@@ -26,7 +26,7 @@ class Layer:
     encoder : encoder or None
         Fitted. Without one the codes are the values themselves.
     append_xy : bool
-        Whether each descriptor is given its place in the image, behind the reducer.
+        Whether each descriptor is given its position in the image, behind the reducer.
     n_channels : int
         Values in one cell.
 
@@ -73,7 +73,7 @@ class Layer:
         return cls(reducer, fitted, append_xy, width)
 
     def describe(self, local: LocalFeatures) -> np.ndarray:
-        """Return the descriptors as the encoder takes them: reduced, and with their places. Shape (N, D)."""
+        """Return the descriptors as the encoder takes them: reduced, and with their positions. Shape (N, D)."""
         return _described(local.values, local.positions() if self.append_xy else None, self.reducer, self.append_xy)
 
     def encode(self, local: LocalFeatures) -> Codes:

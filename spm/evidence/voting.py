@@ -319,7 +319,7 @@ def _sparse(codes: Codes) -> Any:
     values = (codes.weights * codes.moments).astype(np.float64)
     starts = np.arange(len(values) + 1) * values.shape[1]
     matrix = sparse.csr_matrix((values.ravel(), codes.words.ravel(), starts), shape=(len(values), codes.n_words))
-    matrix.eliminate_zeros()  # a place of weight zero is empty
+    matrix.eliminate_zeros()  # a slot of weight zero is empty
     return matrix
 
 

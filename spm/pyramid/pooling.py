@@ -85,8 +85,8 @@ def parents_of(grids: np.ndarray) -> np.ndarray:
     """
     parents = np.full(len(grids), -1)
     order = np.argsort(-grids.prod(axis=1), kind="stable")
-    for place, level in enumerate(order):
-        for finer in order[:place]:
+    for rank, level in enumerate(order):
+        for finer in order[:rank]:
             if not (grids[finer] % grids[level]).any():
                 parents[level] = finer
     return parents
