@@ -35,7 +35,7 @@ def check_boxes(boxes: Any) -> np.ndarray:
         checked = np.asarray(boxes, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise SpmError(f"boxes must be numbers of shape (n, 4) as x0, y0, x1, y1, got {boxes!r}") from error
-    if checked.size == 0:
+    if checked.shape in ((0,), (0, 4)):
         return np.empty((0, 4))
     if checked.ndim != 2 or checked.shape[1] != 4:
         raise SpmError(f"boxes must have shape (n, 4) as x0, y0, x1, y1, got {checked.shape}")

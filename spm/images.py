@@ -128,11 +128,34 @@ def check_images(images: Any) -> Sequence[Any]:
             raise SpmError(f"images of shape {images.shape} are not several images: {hint}; one image goes as [image]")
     if not hasattr(images, "__len__") or not hasattr(images, "__getitem__") or isinstance(images, bytes | dict):
         raise SpmError(f"images of type {type(images).__name__} are no sequence: {hint}")
-    if hasattr(images, "iloc"):  # a pandas Series is indexed by its labels
+    if hasattr(images, "to_numpy"):  # of pandas or polars; a pandas Series is indexed by its labels
         images = images.to_numpy()
+    if isinstance(images, np.ndarray) and images.dtype.kind in "OUS" and images.ndim == 2:
+        if images.shape[1] != 1:
+            raise SpmError(
+                f"images has {images.shape[1]} columns: give the one that holds the paths, such as table['path']"
+            )
+        images = images[:, 0]
     if len(images) == 0:
         raise SpmError(f"images is empty: {hint}")
     return images
+
+
+def check_one_each(images: Sequence[Any], labels: Any) -> None:
+    """Check that there is one label, or row of labels, for every image, where there are any.
+
+    Raises
+    ------
+    SpmError
+
+    Examples
+    --------
+    >>> check_one_each(["a.jpg", "b.jpg"], ["left"])
+    Traceback (most recent call last):
+    spm.SpmError: y must have one label for each of the 2 images, got 1
+    """
+    if labels is not None and (n := np.shape(labels)[0] if np.ndim(labels) else 0) != len(images):
+        raise SpmError(f"y must have one label for each of the {len(images)} images, got {n}")
 
 
 def content_of(image: ImageLike) -> bytes:

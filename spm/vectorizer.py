@@ -23,7 +23,7 @@ from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures, Views
 from .features.stream import sample_layers
-from .images import check_images, naming
+from .images import check_images, check_one_each, naming
 from .pyramid.norms import check_norm, fitting, join
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
 
@@ -165,6 +165,7 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         """
         check_options(self)
         X = check_images(X)
+        check_one_each(X, y)
         random = check_random_state(self.random_state)
         features, pyramid = self.part("features"), self.own_pyramid()
         learns = self.encoder is not None or self.reduce is not None

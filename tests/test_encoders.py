@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import spm
 from spm import BagOfWords, SpmError
 from spm.codebooks.kmeans import kmeans
 from spm.encoders.base import EncoderMixin, seed_if_unset
@@ -134,3 +135,26 @@ def test_what_gives_no_vocabulary_is_refused(values, n_words, message):
 def test_an_encoder_without_encode_says_so():
     with pytest.raises(TypeError, match="must define encode"):
         EncoderMixin().encode(X)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 3), (4,), (2, 3, 4)])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        spm.BagOfWords(n_words=2),
+        spm.BagOfWords(clusterer=spm.VocabularyTree(branching=2, depth=1)),
+        spm.SoftAssignment(n_words=2),
+        spm.LLC(n_words=2),
+        spm.VLAD(n_words=2),
+        spm.FisherVector(n_words=2),
+        spm.SparseCoding(n_words=2),
+    ],
+)
+def test_descriptors_of_another_length_are_refused(encoder, shape):
+    fitted = clone(encoder).fit(np.random.default_rng(0).random((20, 4)))
+    assert len(fitted.encode([[0, 1, 2, 3]]).words) == 1
+    with pytest.raises(spm.SpmError, match=r"was fitted to descriptors of shape \(N, 4\), got") as caught:
+        fitted.encode(np.ones(shape, np.float32))
+    assert type(encoder).__name__ in str(caught.value)
+    with pytest.raises(NotFittedError):
+        clone(encoder).encode(np.ones((3, 4), np.float32))

@@ -6,6 +6,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import spm
 from spm import LocalFeatures, SpmError
 from spm.boxes import check_boxes
 from spm.encoders.codes import Codes
@@ -48,6 +49,9 @@ def test_boxes_become_float64_and_none_are_none():
         ([[0, 4, 4, 4]], "box 0 .* y1 exceed y0"),
         ([[0, 0, 4, 4], [0, 0, 4]], "shape"),
         ([["a", "b", "c", "d"]], "shape"),
+        (np.empty((3, 0)), r"shape \(n, 4\) .* got \(3, 0\)"),
+        (np.empty((0, 5)), r"got \(0, 5\)"),
+        ([[]], r"got \(1, 0\)"),
     ],
 )
 def test_malformed_boxes_are_refused(boxes, message):
@@ -64,6 +68,21 @@ def test_malformed_boxes_are_refused(boxes, message):
 def test_values_and_extents_must_fit(values, extents):
     with pytest.raises(SpmError, match=r"shape \(N, D\)"):
         LocalFeatures(np.zeros(values, np.float32), np.zeros(extents, np.float32), (8, 8))
+
+
+def test_lists_become_arrays():
+    local = LocalFeatures([[1, 2], [3, 4]], [[0, 0, 0, 0], [1, 1, 1, 1]], grid=[4, 4])
+    assert (local.values.dtype, local.extents.dtype, len(local)) == (np.float32, np.float32, 2)
+    whole = spm.SpatialPyramid(levels=(1,), pool="sum")
+    assert whole.cells(local).ravel().tolist() == [4, 6]
+    given = np.ones((1, 1), np.uint8)
+    assert LocalFeatures(given, np.zeros((1, 4)), grid=(4, 4)).values is given
+
+
+@pytest.mark.parametrize("values", [[["a"]], [[None]], [[1], [1, 2]], object()])
+def test_what_is_no_numbers_is_refused(values):
+    with pytest.raises(SpmError, match=r"array of numbers|values of shape|not finite"):
+        LocalFeatures(values, [[0, 0, 0, 0]], grid=(4, 4))
 
 
 def test_a_map_needs_the_image_size():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
@@ -315,6 +316,10 @@ def test_probabilities_of_counts_do_not_overflow():
 def test_probabilities_must_be_asked_for():
     machine = KernelSVC().fit(X[TRAIN], Y[TRAIN])
     assert not hasattr(machine, "predict_proba")
+    with pytest.raises(AttributeError, match="with probability=True only: set it and fit again"):
+        machine.predict_proba(X[TEST])
+    with pytest.raises(NotFittedError, match="without probability=True: fit it again"):
+        machine.set_params(probability=True).predict_proba(X[TEST])
     assert hasattr(KernelSVC(probability=True), "predict_proba")
 
 

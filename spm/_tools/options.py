@@ -34,6 +34,28 @@ def check_options(estimator: Any) -> None:
         check(name, getattr(estimator, name))
 
 
+def check_all_options(model: Any) -> None:
+    """Check the options of all parts of a model, such as a Pipeline's, that declare what they may be.
+
+    So a part that works last is refused before the first one works.
+
+    Raises
+    ------
+    SpmError
+        For the first that is not valid.
+
+    Examples
+    --------
+    >>> import spm
+    >>> check_all_options(spm.presets.lazebnik2006(C=-1))
+    Traceback (most recent call last):
+    spm.SpmError: C must be a finite number above 0, got -1
+    """
+    for part in (model, *model.get_params(deep=True).values()):
+        if hasattr(part, "_options") and not isinstance(part, type):
+            check_options(part)
+
+
 def whole(least: int) -> Check:
     """Declare a whole number, `least` or more; numpy's count as Python's."""
     return lambda name, value: check_number(name, value, least=least, integer=True)

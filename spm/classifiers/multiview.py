@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils.validation import check_is_fitted
 
 from .._tools.estimators import learns
-from .._tools.options import Options, anything, check_options, each, flag, progress, whole, workers
+from .._tools.options import Options, anything, check_all_options, check_options, each, flag, progress, whole, workers
 from .._tools.parallel import in_order
 from .._tools.public import public
 from ..errors import SpmError
@@ -143,6 +143,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "estimator must be a Pipeline of a vectorizer over a FeatureMap and a classifier with a "
                 f"decision_function, such as spm.presets.spp2014(), got {self.estimator!r}"
             )
+        check_all_options(self.estimator)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the mean score of all windows: shape (m, n_classes), or (m,) for two classes, float64.

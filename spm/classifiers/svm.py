@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -238,9 +237,16 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         scores = self.decision_function(X)
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
 
-    @available_if(lambda self: self.probability)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class: shape (m, n_classes), float64; needs ``probability=True``."""
+    @property
+    def predict_proba(self) -> Callable[[Any], np.ndarray]:
+        """Of vectors the probability of each class: (m, n_classes), float64; it is there with ``probability=True``."""
+        if not self.probability:
+            raise AttributeError("predict_proba is learned with probability=True only: set it and fit again")
+        return self._chances
+
+    def _chances(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        check_is_fitted(self, "sigmoids_", msg="this %(name)s was fitted without probability=True: fit it again")
         scores = self.decision_function(X)
         scores = scores.reshape(len(scores), -1)
         chances = expit(scores * self.sigmoids_[:, 0] + self.sigmoids_[:, 1])

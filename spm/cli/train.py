@@ -25,11 +25,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Fit the model to all images that can be used, and save it."""
     import numpy as np
 
+    from .._tools.options import check_all_options
     from ..evaluation.protocols import usable
     from ..storage import save
 
     check_output(arguments.output)
     model = make_model(arguments)
+    check_all_options(model)
     bunch, labels = read_folder(arguments)
     used, skipped = usable(bunch.data, model, **work_options(arguments))
     if not len(used):

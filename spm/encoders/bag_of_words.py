@@ -48,6 +48,6 @@ class BagOfWords(WordEncoder):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, once."""
-        words = self._assign(values)
+        words = self._assign(self.descriptors(values))
         ones = np.ones((len(words), 1), dtype=np.float32)
         return Codes(words[:, None], ones, ones, len(self.words_))

@@ -26,6 +26,24 @@ class EncoderMixin(TransformerMixin):
         """Return the codes of descriptors of shape (N, D)."""
         raise TypeError(f"{type(self).__name__} must define encode(values)")
 
+    def descriptors(self, values: Any) -> np.ndarray:
+        """Return descriptors as an encoder takes them: (N, D), float32, of as many values as it was fitted to.
+
+        Raises
+        ------
+        SpmError
+            For another shape.
+        """
+        check_is_fitted(self)
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        width = getattr(self, "n_features_in_", values.shape[-1])
+        if values.ndim != 2 or values.shape[1] != width:
+            raise SpmError(
+                f"{type(self).__name__} was fitted to descriptors of shape (N, {width}), got {values.shape}: "
+                "are features and `reduce` those of the fit?"
+            )
+        return values
+
     def transform(self, X: Any) -> np.ndarray:
         """Return the code of each descriptor written out, finished as if it were alone in a cell.
 

@@ -129,8 +129,9 @@ class FisherVector(EncoderMixin, BaseEstimator):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): shares of Gaussians, and moments (1, x, x^2)."""
+        values = self.descriptors(values)
         mixture, centre, spread = self._mixture()
-        scaled = (np.asarray(values, dtype=np.float32) - centre.astype(np.float32)) / spread.astype(np.float32)
+        scaled = (values - centre.astype(np.float32)) / spread.astype(np.float32)
         moments, coefficients = moments_of(scaled), mixture.coefficients()
         parts = [shares_of(block @ coefficients) for block in blocks_of(moments)]
         words, shares, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -79,7 +79,7 @@ class LLC(WordEncoder):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): weights of the nearest words that sum to one."""
-        values = np.ascontiguousarray(values, dtype=np.float32)
+        values = self.descriptors(values)
         k = min(self.n_neighbors, len(self.words_))
         few = np.concatenate([nearest(squared_distances(block, self.words_), k) for block in blocks_of(values)])
         weights = _rebuild(values, self.words_, few, self.beta)

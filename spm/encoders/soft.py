@@ -91,7 +91,7 @@ class SoftAssignment(WordEncoder):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): shares that sum to one."""
-        values = np.ascontiguousarray(values, dtype=np.float32)
+        values = self.descriptors(values)
         parts = [self._shares(block) for block in blocks_of(values)]
         words, shares, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Codes.ragged(words, shares, counts, np.ones((len(values), 1), np.float32), len(self.words_))

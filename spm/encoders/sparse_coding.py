@@ -121,7 +121,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the weights of the words that rebuild them."""
-        values = np.ascontiguousarray(values, dtype=np.float32)
+        values = self.descriptors(values)
         gram = self.words_ @ self.words_.T
         parts = [_nonzero(sparse_codes(block @ self.words_.T, gram, self.alpha)) for block in blocks_of(values, CODED)]
         words, weights, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -93,7 +93,7 @@ class VLAD(WordEncoder):
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the nearest word, with moments (1, x - the words' mean)."""
-        values = np.ascontiguousarray(values, dtype=np.float32)
+        values = self.descriptors(values)
         words = self._assign(values)[:, None]
         middle = self.words_.mean(axis=0)
         return Codes(words, np.ones(words.shape, np.float32), moments_of(values - middle, 1), len(self.words_))
