@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._tools.options import Options, anything, check_options, each, flag, progress, whole, workers
 from .._tools.parallel import in_order
 from .._tools.public import public
+from .._tools.settings import usual_settings
 from ..errors import SpmError
 from ..images import check_images, read_image
 
@@ -118,6 +119,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @usual_settings()
     def fit(self, X: Any, y: Any) -> MultiViewClassifier:
         """Fit the model to whole images.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._tools.public import public
+from .._tools.settings import usual_settings
 from ..features.local import LocalFeatures
 from .codes import Codes
 
@@ -45,6 +46,7 @@ class Layer:
     n_channels: int
 
     @classmethod
+    @usual_settings()
     def learn(
         cls, values: np.ndarray, positions: np.ndarray, *, reduce: Any, encoder: Any, append_xy: bool, fit: Callable
     ) -> Layer:
@@ -66,15 +68,18 @@ class Layer:
         width = described.shape[1] if fitted is None else len(fitted.get_feature_names_out())
         return cls(reducer, fitted, append_xy, width)
 
+    @usual_settings()
     def describe(self, local: LocalFeatures) -> np.ndarray:
         """Return the descriptors as the encoder takes them: reduced, and with their places. Shape (N, D)."""
         return _described(local.values, local.positions() if self.append_xy else None, self.reducer, self.append_xy)
 
+    @usual_settings()
     def encode(self, local: LocalFeatures) -> Codes:
         """Return the features' codes."""
         values = self.describe(local)
         return Codes.plain(values) if self.encoder is None else self.encoder.encode(values)
 
+    @usual_settings()
     def finish(self, cells: np.ndarray) -> np.ndarray:
         """Centre and scale pooled codes, (n_regions, n_cells, D), as the encoder does: (..., n_channels)."""
         return cells if self.encoder is None else self.encoder.finish(cells)
