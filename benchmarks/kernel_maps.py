@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import LinearSVC
 
 import spm
-from spm._tools.memory import peak_memory
+from spm.evaluation.memory import peak_memory
 from spm.kernels.functions import evaluate_kernel
 
 C = 10.0

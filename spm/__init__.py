@@ -63,7 +63,7 @@ _HOMES = {
 }
 """The public names in the order of the road, and the module that each is in."""
 
-_MODULES = ("networks", "kernels", "datasets", "presets", "evidence", "plots", "report")
+_MODULES = ("errors", "images", "networks", "kernels", "datasets", "presets", "evidence", "plots", "report")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 
@@ -82,7 +82,9 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a test holds the two together
     from . import datasets as datasets
+    from . import errors as errors
     from . import evidence as evidence
+    from . import images as images
     from . import kernels as kernels
     from . import networks as networks
     from . import plots as plots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import numbers
 from collections.abc import Iterable
 from typing import Any
@@ -52,6 +53,39 @@ class NotFiniteError(SpmError):
 
 class MissingDependencyError(SpmError, ImportError):
     """A package that a feature needs is missing or cannot be imported; the message has the command that installs it."""
+
+
+def need(feature: str, packages: str, module: str) -> Any:
+    """Import a module that not everybody has.
+
+    Parameters
+    ----------
+    feature : str
+        What it is needed for, in the plural: the error's first words.
+    packages : str
+        What to install: their names on the index, whatever spm itself was installed from.
+    module : str
+
+    Raises
+    ------
+    MissingDependencyError
+
+    Examples
+    --------
+    >>> need("figures", "matplotlib", "math").floor(1.5)
+    1
+    >>> need("figures", "matplotlib", "no_module.inside")
+    Traceback (most recent call last):
+    spm.errors.MissingDependencyError: figures need no_module, which cannot be imported (No module named
+    'no_module'): pip install matplotlib
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise MissingDependencyError(
+            f"{feature} need {name}, which cannot be imported ({error}): pip install {packages}"
+        ) from error
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,31 @@ from . import _HOMES
 from ._tools.files import write_whole
 from ._tools.opencv import cv2
 from ._tools.public import public
+from ._tools.trees import check_trees, drop_search_trees, grow_search_trees, parts_of
 from .errors import SpmError
 
 FORMAT = 2
+_SCIKIT_LEARN = {  # what its estimators are made of and skops does not know: arrays, plain values, pure functions
+    "calibration": "_CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
+    "ensemble._hist_gradient_boosting.predictor": "TreePredictor",
+    "gaussian_process._gpc": "_BinaryGaussianProcessClassifierLaplace",
+    "gaussian_process.kernels": "ConstantKernel DotProduct Exponentiation Matern Product RationalQuadratic RBF Sum "
+    "WhiteKernel",
+    "metrics._classification": "accuracy_score balanced_accuracy_score brier_score_loss cohen_kappa_score f1_score "
+    "fbeta_score hamming_loss jaccard_score log_loss matthews_corrcoef precision_score recall_score zero_one_loss",
+    "metrics._ranking": "average_precision_score roc_auc_score top_k_accuracy_score",
+    "metrics._scorer": "_MultimetricScorer _PassthroughScorer _Scorer",
+    "model_selection._split": "GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut PredefinedSplit "
+    "RepeatedKFold RepeatedStratifiedKFold ShuffleSplit StratifiedGroupKFold StratifiedKFold StratifiedShuffleSplit",
+    "neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
+    "tree._tree": "Tree",
+    "utils._bunch": "Bunch",
+}
 TRUSTED = (
     *(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error")),
     "spm.encoders.Layer",
     "spm.networks.Network",
+    *(f"sklearn.{module}.{name}" for module, names in _SCIKIT_LEARN.items() for name in names.split()),
 )
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""
 
@@ -72,7 +90,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
         raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
     unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
     if unknown:
-        raise SpmError(f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust")
+        raise SpmError(
+            f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust: {_instead(model)}"
+        )
     return write_whole(path, data, "the model")
 
 
@@ -116,6 +136,13 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise SpmError(f"{path}: this is no model saved by spm.save")
     if stored["format"] > FORMAT:
         raise SpmError(f"{path}: the model was saved by spm {stored['spm']}: upgrade spm to load it")
+    try:
+        for part in list(parts_of(stored["model"])):
+            _give_defaults(part)
+            check_trees(part)
+            grow_search_trees(part)
+    except Exception as error:  # a crafted file fails in many ways
+        raise SpmError(f"{path}: the model is damaged ({error}): it is not loaded") from error
     return stored["model"]
 
 
@@ -123,16 +150,26 @@ def _unknown_types(types: list[str]) -> list[str]:
     return sorted(set(types) - set(TRUSTED))
 
 
-def _make_portable(part: Any) -> None:
+def _instead(model: Any) -> str:
+    """Return what may be saved in place of a model that may not."""
+    if hasattr(model, "best_estimator_"):
+        return "save the model that the search has found, save(search.best_estimator_, path)"
+    return "put a part of spm's or scikit-learn's, or the name of a kernel or metric, in its place"
+
+
+def _give_defaults(part: Any) -> None:
+    """Give an estimator of spm's, saved by an earlier version, its default for each option that came later."""
+    if hasattr(part, "get_params") and type(part).__module__.partition(".")[0] == "spm":
+        for name, parameter in signature(type(part)).parameters.items():
+            if not hasattr(part, name):
+                setattr(part, name, parameter.default)
+
+
+def _make_portable(model: Any) -> None:
     """Reset what belongs to this machine in an estimator and all its parts, and take networks in from their files."""
-    if isinstance(part, list | tuple) or is_dataclass(part):
-        for item in vars(part).values() if is_dataclass(part) else part:
-            _make_portable(item)
-    elif hasattr(part, "get_params") and not isinstance(part, type):
-        for name, value in vars(part).items():
-            if name in _OF_THIS_MACHINE:
-                setattr(part, name, _OF_THIS_MACHINE[name])
-            else:
-                _make_portable(value)
+    for part in parts_of(model):
+        for name in set(vars(part) if hasattr(part, "get_params") else ()) & set(_OF_THIS_MACHINE):
+            setattr(part, name, _OF_THIS_MACHINE[name])
         if hasattr(part, "embed_network"):
             part.embed_network()
+        drop_search_trees(part)

@@ -182,6 +182,13 @@ def test_every_public_name_is_there():
             getattr(spm, name)
 
 
+@pytest.mark.parametrize("name", sorted({"errors", "images", *spm._MODULES}))  # the guide names these two
+def test_every_public_module_is_there_in_a_fresh_interpreter(name):
+    code = f"import spm; print(spm.{name}.__name__, '{name}' in dir(spm))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == [f"spm.{name}", "True"]
+
+
 def test_no_module_bears_the_name_of_a_public_function():
     functions = {name for name in spm.__all__ if inspect.isfunction(getattr(spm, name))}
     assert {"compare", "evaluate", "load", "predict", "save"} <= functions

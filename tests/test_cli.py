@@ -432,9 +432,13 @@ def test_compare_goes_on_where_it_was_stopped(run, folder, small_presets, monkey
 
     monkeypatch.setattr(comparison, "measure", stopped_once)
     arguments = ("compare", folder, "--presets", "small,a_small_one_with_a_long_name", "--n-train", 3, "--splits", 1)
-    assert run(*arguments)[0] == 130
     status, out, err = run(*arguments)
-    assert status == 0 and len(out.splitlines()) == 5 and len(measured) == 3 and "--fresh starts anew" in err
+    assert status == 130 and "the same command goes on" in err
+    (journal,) = folder.glob(".spm-comparison-*")  # beside the images, for all who work on them
+    status, out, err = run(*arguments)
+    assert status == 0 and len(measured) == 3 and "--fresh starts anew" in err and not journal.exists()
+    assert [line.count(" *") for line in out.splitlines()] == [0, 1, 1, 0, 0, 0]
+    assert out.splitlines()[-1].startswith("* kept from an earlier run")
     measured[:] = []
     assert run(*arguments)[0] == 130
     measured[:] = [1, 1]

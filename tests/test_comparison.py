@@ -1,6 +1,7 @@
 """The comparison: one row for every data set, preset and pyramid, in order and as soon as it is there."""
 
 import json
+import os
 from functools import partial
 
 import numpy as np
@@ -12,11 +13,12 @@ from spm import PerClassShuffleSplit, SpmError, compare, presets
 from spm.datasets import make_layouts
 from spm.errors import MissingDependencyError
 from spm.evaluation import comparison
+from spm.evaluation import journal as journal_of
 from spm.evaluation.comparison import COLUMNS, data_names, pyramids_of, row_cells
 from spm.evaluation.journal import Journal
 
 KEYS = ["data", "preset", "pyramid", "levels", "accuracy", "std", "values", "extract_rate", "classify_rate"]
-KEYS += ["train_seconds", "test_seconds", "peak_mb", "n_splits", "n_train", "n_test", "error"]
+KEYS += ["train_seconds", "test_seconds", "peak_mb", "n_splits", "n_train", "n_test", "error", "kept"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,7 @@ def test_the_pyramids_are_the_presets_own(folder):
 def test_options_go_to_the_presets_that_have_them(folder):
     rows = compare(folder, presets="small", cv=one_split(), options={"n_words": 5, "levels": (2, 3)}).rows
     assert [(row["levels"], row["values"]) for row in rows] == [((1,), 5), ((2, 3), 65)]
-    with pytest.raises(SpmError, match=r"none of the presets has an option 'words': they have C, levels.*n_words"):
+    with pytest.raises(SpmError, match=r"has an option 'words': did you mean n_words.* They have C, levels.*n_words"):
         compare(folder, presets="small", options={"words": 5})
 
 
@@ -120,7 +122,8 @@ def test_a_comparison_that_was_stopped_goes_on(folder, tmp_path, monkeypatch):
     with open(journal, "a") as file:
         file.write('{"key": "abc", "row"')  # killed while writing
     rows = compare(folder, **options).rows
-    assert len(measured) == 3 and rows[:2] == told and len(rows) == 4
+    assert len(measured) == 3 and rows[:2] == [row | {"kept": True} for row in told] and len(rows) == 4
+    assert [row["kept"] for row in rows] == [True, True, False, False] and not any(row["kept"] for row in told)
     assert rows[1]["levels"] == (1, 2, 4)
     assert not journal.exists()  # complete, so the next comparison starts anew
     compare(folder, **options)
@@ -143,7 +146,7 @@ def test_a_row_that_is_there_is_not_measured_again(folder, tmp_path, monkeypatch
         rows = compare(folder, **options).rows
         assert [[tuple(pyramid.levels) for pyramid in pyramids] for pyramids in measured] == [[missing]]
         measured.clear()
-        assert rows[kept] == first[kept]
+        assert rows[kept] == first[kept] | {"kept": True} and [row["kept"] for row in rows].count(True) == 1
         assert [row["accuracy"] for row in rows] == [row["accuracy"] for row in first]
 
 
@@ -158,7 +161,75 @@ def test_rows_are_those_of_each_model_by_itself(folder):
     assert first["extract_rate"] == second["extract_rate"] and first["classify_rate"] != second["classify_rate"]
 
 
-def test_rows_of_other_data_or_options_are_not_taken(folder, tmp_path):
+def test_rows_of_another_network_are_not_taken(folder, tmp_path):
+    """Under the same name, and also where the weights alone are others."""
+    pytest.importorskip("onnxruntime")
+    network, journal = tmp_path / "net.onnx", tmp_path / "rows.jsonl"
+    options = {"presets": "spp2014", "options": {"model": str(network)}, "cv": one_split(), "journal": journal}
+    net = """<ir_version: 8, opset_import: ["": 13]>
+    net (float[1, 3, H, W] image) => (float[1, {0}, h, w] map)
+    <float[{0}, 3, 8, 8] weights = {{{1}}}> {{
+        map = Conv <kernel_shape = [8, 8], strides = [8, 8]> (image, weights)
+    }}"""
+    onnx = pytest.importorskip("onnx")
+
+    def write(channels):
+        weights = ", ".join(["0.5"] * (channels * 192))
+        onnx.save(onnx.parser.parse_model(net.format(channels, weights)), network)
+
+    def stopped():
+        class Enough(Exception):
+            pass
+
+        def stop(row):
+            raise Enough
+
+        with pytest.raises(Enough):
+            compare(folder, **options, on_row=stop)
+
+    write(2)
+    stopped()
+    assert len(journal.read_text().split()) > 0
+    write(3)
+    rows = compare(folder, **options).rows
+    assert [(row["values"], row["kept"]) for row in rows] == [(3, False), (150, False)]
+    stopped()
+    assert [row["kept"] for row in compare(folder, **options).rows] == [True, True]
+
+
+def test_rows_of_other_images_under_the_same_name_are_not_taken(tmp_path):
+    from spm.evaluation.journal import content_key, key_of, state_of
+
+    image = tmp_path / "a.png"
+    image.write_bytes(b"one")
+    before, time = state_of(str(image)), image.stat().st_mtime_ns
+    image.write_bytes(b"three")
+    os.utime(image, ns=(time, time))
+    assert state_of(str(image)) != before
+    assert key_of(content_key(str(image))) != key_of(content_key(str(tmp_path / "b.png")))
+
+
+def test_a_journal_lies_beside_what_it_is_about(folder, tmp_path, monkeypatch):
+    from spm.evaluation.journal import place_of
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = place_of("abc", folder)
+    assert place.parent == folder and place_of("abc", None, tmp_path).parent == tmp_path
+    assert place_of("abc", tmp_path / "none", None).parent.name == "comparisons"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert place_of("abc", folder).parent.name == "comparisons"
+    images = spm.load_folder(folder).data
+    place.write_text("")
+    assert spm.load_folder(folder).data == images
+    place.unlink()
+
+
+def test_the_nearest_option_is_named_first():
+    with pytest.raises(SpmError, match="has an option 'n_word': did you mean n_words"):
+        compare(presets="small", options={"n_word": 5})
+
+
+def test_rows_of_other_data_or_options_are_not_taken(folder, tmp_path, monkeypatch):
     journal = tmp_path / "rows.jsonl"
 
     def keys(**options):
@@ -174,6 +245,10 @@ def test_rows_of_other_data_or_options_are_not_taken(folder, tmp_path):
 
     first = keys()
     assert len(first) == 2 and keys() == first and keys(n_jobs=2) == first
+    for name in ("numpy", "onnxruntime", "cv2", "python"):  # figures of other versions do not belong in the same table
+        with monkeypatch.context() as patch:
+            patch.setattr(comparison, "made_with", lambda name=name: journal_of.made_with() | {name: "0.0"})
+            assert not first & keys()
     others = [keys(random_state=1), keys(presets="small"), keys(options={"C": 2.0}), keys(cv=one_split(2))]
     assert not any(first & other for other in others)
 

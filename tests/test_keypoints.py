@@ -160,6 +160,32 @@ def test_a_function_can_be_pickled_but_not_saved(tmp_path):
         spm.save(features, tmp_path / "model.spm")
 
 
+@pytest.mark.parametrize("part", ["detector", "descriptor"])
+def test_a_function_is_not_remembered(tmp_path, part):
+    """Its name would stay when its code is changed."""
+    features = KeypointFeatures(**{"detector": "ORB", part: make_orb})
+    for made in (features, spm.Mirrored(features)):
+        vec = spm.PyramidVectorizer(features=made, encoder=spm.BagOfWords(n_words=3), memory=tmp_path, random_state=0)
+        with pytest.raises(
+            SpmError, match=r"function among its options, make_orb: .*cannot be remembered.*memory=None"
+        ):
+            vec.fit([PHOTOGRAPH])
+        assert vec.set_params(memory=None).fit([PHOTOGRAPH]).n_features_out_ == 3 * 21
+    with pytest.raises(SpmError, match="function among its options"):
+        vec.set_params(memory=tmp_path, features=KeypointFeatures(detector=lambda: make_orb())).fit([PHOTOGRAPH])
+
+
+@pytest.mark.parametrize("library", ["PIL", "cv2"])
+def test_features_are_remembered_for_the_versions_that_read_the_image(tmp_path, monkeypatch, library):
+    from spm.features import cache
+
+    features = KeypointFeatures(max_features=20)
+    before = cache._key(features, PHOTOGRAPH)
+    assert cache._key(features, PHOTOGRAPH) == before
+    monkeypatch.setattr(f"{library}.__version__", "0.0")
+    assert cache._key(features, PHOTOGRAPH) != before
+
+
 def test_features_are_remembered_by_their_options(tmp_path):
     options = {"encoder": spm.BagOfWords(n_words=3), "memory": tmp_path, "random_state": 0}
     vectors = [

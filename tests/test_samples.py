@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 import spm
 
@@ -28,6 +29,7 @@ def test_a_model_saved_by_an_earlier_version_says_what_it_said_then(path):
         pytest.importorskip("onnxruntime")
     images, _ = make.pictures()
     model = spm.load(path)
+    assert repr(model) and clone(model).get_params().keys() == spm.presets.make(path.stem).get_params().keys()
     said = json.loads((path.parent / "decisions.json").read_text())[path.stem]
     np.testing.assert_allclose(model.decision_function(images[6:]), said, atol=2e-4)  # other processors round otherwise
     assert model.predict(images[6:]).tolist() == [model.classes_[int(score > 0)] for score in said]

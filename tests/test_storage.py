@@ -7,14 +7,34 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, make_scorer
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 import spm
+from spm._tools.files import read_shipped
+from spm._tools.trees import parts_of
 from spm.errors import SpmError
 from spm.features.feature_map import FeatureMap
 from spm.storage import FORMAT, TRUSTED
@@ -249,3 +269,105 @@ def test_places_where_no_file_can_be_are_refused(tmp_path):
     with pytest.raises(SpmError, match="folder: the model cannot be saved"):
         spm.save(spm.BagOfWords(), tmp_path / "folder")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+# Scikit-learn's models
+
+
+LONG = np.random.default_rng(0).random((60, 8))
+SIDES = np.where(LONG[:, 0] + LONG[:, 1] > 1, "a", "b")
+CV = spm.PerClassShuffleSplit(n_train=8, n_splits=2)
+GRID = {"C": [1.0, 10.0]}
+USUAL = {
+    "search": GridSearchCV(spm.KernelSVC(), GRID, cv=CV, scoring="balanced_accuracy"),
+    "search, its own scorer": GridSearchCV(spm.KernelSVC(), GRID, cv=CV, scoring=make_scorer(balanced_accuracy_score)),
+    "search, several": GridSearchCV(spm.KernelSVC(), GRID, cv=CV, scoring=["accuracy", "f1_macro"], refit="accuracy"),
+    "search, folds": GridSearchCV(spm.KernelSVC(), GRID, cv=StratifiedKFold(3)),
+    "random search": RandomizedSearchCV(spm.KernelSVC(), GRID, n_iter=2, cv=CV, scoring="balanced_accuracy"),
+    "calibrated": CalibratedClassifierCV(spm.KernelSVC(), cv=CV),
+    "calibrated, steps": CalibratedClassifierCV(LinearSVC(), cv=3, method="isotonic"),
+    "voting": VotingClassifier([("a", spm.KernelSVC(probability=True)), ("b", LogisticRegression())], voting="soft"),
+    "stacking": StackingClassifier([("a", spm.KernelSVC()), ("b", LogisticRegression())], cv=3),
+    "stacked trees": StackingClassifier([("a", spm.KernelSVC())], RandomForestClassifier(3), cv=3, passthrough=True),
+    "tree": DecisionTreeClassifier(),
+    "forest": RandomForestClassifier(5),
+    "extra trees": ExtraTreesClassifier(5),
+    "bagging": BaggingClassifier(DecisionTreeClassifier(), 3, max_features=0.5),
+    "boosting of trees": AdaBoostClassifier(n_estimators=3),
+    "gradient boosting": GradientBoostingClassifier(n_estimators=3),
+    "boosted histograms": HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=3),
+    "perceptron": MLPClassifier((4,), max_iter=400, tol=0.1),
+    "perceptron, sgd": MLPClassifier((4,), max_iter=400, tol=0.1, solver="sgd"),
+    "neighbours": KNeighborsClassifier(3),
+    "neighbours in balls": KNeighborsClassifier(3, algorithm="ball_tree", metric="manhattan"),
+    "neighbours, minkowski": KNeighborsClassifier(3, algorithm="kd_tree", p=3),
+    "neighbours by sight": KNeighborsClassifier(3, algorithm="brute", metric="cosine"),
+    "neighbours in reach": RadiusNeighborsClassifier(2.0),
+    "gaussian process": GaussianProcessClassifier(),
+    "svc": SVC(),
+}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_the_usual_models_of_scikit_learn_come_back(name, tmp_path):
+    model = clone(USUAL[name]).fit(LONG, SIDES)
+    loaded = spm.load(spm.save(model, tmp_path / "model.spm"))
+    for method in ("predict", "predict_proba", "decision_function"):
+        if hasattr(model, method):
+            np.testing.assert_array_equal(getattr(loaded, method)(LONG), getattr(model, method)(LONG))
+    assert model.predict(LONG[:2]).tolist() == loaded.predict(LONG[:2]).tolist()  # the saved one is as it was
+    loaded.fit(LONG, SIDES)
+
+
+def test_a_search_over_images_comes_back(tmp_path):
+    grid = {"classifier__C": [1.0, 10.0]}
+    model = spm.presets.lazebnik2006(n_words=5, levels=(1,), random_state=0)
+    search = GridSearchCV(model, grid, cv=spm.PerClassShuffleSplit(n_train=3, n_splits=1), scoring="balanced_accuracy")
+    loaded = spm.load(spm.save(search.fit(X, Y), tmp_path / "search.spm"))
+    assert loaded.predict(NEW).tolist() == search.predict(NEW).tolist() and loaded.best_params_ == search.best_params_
+
+
+def test_networks_are_taken_in_wherever_they_are(tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "net.onnx").write_bytes(read_shipped("texture_net.onnx"))
+    model = CalibratedClassifierCV(spm.presets.spp2014(str(tmp_path / "net.onnx"), size=32), cv=2).fit(X, Y)
+    expected = model.predict_proba(NEW)
+    path = spm.save(model, tmp_path / "model.spm")
+    (tmp_path / "net.onnx").unlink()
+    np.testing.assert_array_equal(spm.load(path).predict_proba(NEW), expected)
+
+
+def test_what_may_be_saved_instead_is_told(tmp_path):
+    search = GridSearchCV(spm.KernelSVC(), GRID, cv=CV, scoring=lambda model, X, y: model.score(X, y)).fit(LONG, SIDES)
+    with pytest.raises(SpmError, match=r"<lambda>, which load.*save\(search\.best_estimator_, path\)"):
+        spm.save(search, tmp_path / "model.spm")
+    spm.save(search.best_estimator_, tmp_path / "model.spm")
+
+
+@pytest.mark.parametrize("kind", [DecisionTreeClassifier(), RandomForestClassifier(2), GradientBoostingClassifier()])
+@pytest.mark.parametrize(
+    ("field", "value"), [("left_child", 10**6), ("right_child", -7), ("left_child", 0), ("feature", 10**6)]
+)
+def test_trees_that_lead_outside_are_refused(kind, field, value, tmp_path):
+    model = clone(kind).fit(LONG, SIDES)
+    tree = next(part for part in parts_of(model) if type(part).__name__ == "Tree")
+    state = tree.__getstate__()
+    state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    with pytest.raises(SpmError, match="decision tree in it leads outside"):
+        spm.load(spm.save(model, tmp_path / "model.spm"))
+
+
+@pytest.mark.parametrize(("field", "value"), [("left", 10**6), ("feature_idx", 99), ("is_categorical", 1)])
+def test_boosted_trees_that_lead_outside_are_refused(field, value, tmp_path):
+    model = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=3).fit(LONG, SIDES)
+    model._predictors[1][0].nodes[field][0] = value
+    with pytest.raises(SpmError, match="decision tree in it leads outside"):
+        spm.load(spm.save(model, tmp_path / "model.spm"))
+
+
+def test_trees_of_other_sizes_than_their_forest_are_refused(tmp_path):
+    model = RandomForestClassifier(2).fit(LONG, SIDES)
+    model.n_features_in_ = 2
+    with pytest.raises(SpmError, match="decision tree in it leads outside"):
+        spm.load(spm.save(model, tmp_path / "model.spm"))

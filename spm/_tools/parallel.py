@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from .settings import usual_settings
+
 T = TypeVar("T")
 
 MOST_PER_TASK, TASKS = 8, 64  # items in one task at most, and tasks at least where there are so many items
@@ -60,6 +62,10 @@ def _enter() -> None:
         set_threads(1)
 
 
+def _one_openmp_thread() -> Any:
+    return _pools.limit(limits=1, user_api="openmp")  # this thread's alone
+
+
 class _Workers:
     """The calls of one `in_order` under way in this process, which can be stopped and waited for.
 
@@ -81,7 +87,7 @@ class _Workers:
         with self._changed:
             self._busy += 1
         try:
-            with single_threaded(), _pools.limit(limits=1, user_api="openmp"):  # OpenMP's limit is this thread's alone
+            with single_threaded(), _one_openmp_thread(), usual_settings():
                 for item in items:
                     if self._stopped:
                         break

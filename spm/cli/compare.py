@@ -6,7 +6,8 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ._steps import (
 )
 
 HELP = "show in one table what the pyramid adds"
+KEPT = " *"  # behind the accuracy of a row of an earlier run
 BOTH_ROADS = "lazebnik2006,spp2014"
 
 
@@ -65,16 +67,17 @@ def run(arguments: argparse.Namespace) -> None:
     check_preset_options(names, options)
     cv = _splits(arguments)
     journal = _journal(arguments, names, options)
-    result = compare(
-        arguments.folder,
-        presets=names,
-        options=options,
-        cv=cv,
-        random_state=arguments.seed,
-        journal=journal,
-        on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, names, options),
-        **work_options(arguments),
-    )
+    with _said_on_interruption(journal):
+        result = compare(
+            arguments.folder,
+            presets=names,
+            options=options,
+            cv=cv,
+            random_state=arguments.seed,
+            journal=journal,
+            on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, names, options),
+            **work_options(arguments),
+        )
     _print_whole(arguments, result)
     if all(row["error"] is not None for row in result.rows):
         raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
@@ -102,14 +105,16 @@ def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Call
 
     presets = expand(names)
     pyramids = [text for preset in presets for text in pyramids_of(preset, options.get("levels"))]
-    figures = ["100.0 ± 10.0", "100000", "1000.0", "100000", "1000.0", "1000"]
+    figures = ["100.0 ± 10.0" + KEPT, "100000", "1000.0", "100000", "1000.0", "1000"]
     widest = [data_names(folder), presets, pyramids, *([figure] for figure in figures)]
     table = Table(list(COLUMNS.values()), widest, n_texts=3)
-    return lambda row: table.add(row_cells(row))
+    return lambda row: table.add([cell + KEPT * (row["kept"] and k == 3) for k, cell in enumerate(row_cells(row))])
 
 
 def _print_whole(arguments: argparse.Namespace, result: Any) -> None:
     """Print what cannot be printed row by row."""
+    if not (arguments.json or arguments.csv) and any(row["kept"] for row in result.rows):
+        print(f"{KEPT.strip()} kept from an earlier run of this comparison, which was stopped")
     if arguments.json:
         print_json({"seed": arguments.seed, "rows": result.rows, "skipped": dict(result.skipped)})
     elif arguments.csv:
@@ -128,15 +133,24 @@ def _report(arguments: argparse.Namespace, result: Any) -> None:
         write_report(arguments, comparison_page, result, title=title)
 
 
+@contextmanager
+def _said_on_interruption(journal: Path) -> Iterator[None]:
+    """Say after Ctrl-C how to go on, where there is something to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if journal.is_file():
+            print("\nspm: stopped: the same command goes on from the rows that are there", file=sys.stderr)
+        raise
+
+
 def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str, Any]) -> Path:
     """Return the file that keeps the rows of this very comparison until it is complete."""
-    import pooch
-
-    from ..evaluation.journal import key_of
+    from ..evaluation.journal import key_of, place_of
 
     folder = None if arguments.folder is None else os.path.abspath(arguments.folder)
     key = key_of(folder, names, options, arguments.train_list, arguments.n_train, arguments.splits, arguments.seed)
-    path = Path(pooch.os_cache("spm")) / "comparisons" / f"{key}.jsonl"
+    path = place_of(key, folder, None if arguments.report is None else os.path.dirname(arguments.report) or os.curdir)
     if arguments.fresh:
         path.unlink(missing_ok=True)
     elif path.is_file():

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from .. import __version__
 from .._tools.public import public
+from .._tools.text import nearest
 from ..datasets import load_digit_images, load_folder, make_layouts
 from ..errors import ImageError, SpmError, check_choice
 from ..presets import PRESETS, expand, make
 from ..pyramid.pyramid import SpatialPyramid
-from .journal import Journal, key_of
+from .journal import Journal, content_key, key_of, made_with, state_of
 from .protocols import ON_ERROR, default_cv, measure, splits_of, usable
 
 BUILT_IN: dict[str, Callable[[], Bunch]] = {"layouts": make_layouts, "digits": load_digit_images}
@@ -87,7 +87,8 @@ def compare(
         Seeds the models.
     journal : path, optional
         A file that keeps a preset's rows as soon as they are there, and is deleted when the comparison is complete:
-        called again after it was stopped, with the same arguments, the comparison goes on from there.
+        called again after it was stopped, with the same arguments, the comparison goes on from there. Rows of other
+        images, networks, options or versions of libraries are not taken.
     on_row : callable, optional
         Called with every row as soon as it is there.
 
@@ -98,11 +99,11 @@ def compare(
         (mean per-class accuracy over the splits, in 0..1), ``values`` (length of a vector), ``extract_rate`` and
         ``classify_rate`` (test images a second, from images to vectors and from vectors to labels), ``train_seconds``
         and ``test_seconds`` (mean of a split), ``peak_mb`` (the most memory that the process held meanwhile, in units
-        of 10^6 bytes), ``n_splits``, ``n_train``, ``n_test`` and ``error``: None, or why the row has no figures, such
-        as a package or a network that is missing; ``skipped``, a list of (image, message); ``details``, for each row
-        None or a Bunch with the ``model``, not fitted, and ``classes``, ``confusion``, ``predictions`` and
-        ``trained_on`` as `evaluate` returns them, but as lists; and ``data``, by name the ``images`` and ``labels`` of
-        each data set.
+        of 10^6 bytes), ``n_splits``, ``n_train``, ``n_test``, ``error``: None, or why the row has no figures, such
+        as a package or a network that is missing, and ``kept``: whether the row is of an earlier run (`journal`);
+        ``skipped``, a list of (image, message); ``details``, for each row None or a Bunch with the ``model``, not
+        fitted, and ``classes``, ``confusion``, ``predictions`` and ``trained_on`` as `evaluate` returns them, but as
+        lists; and ``data``, by name the ``images`` and ``labels`` of each data set.
 
     Raises
     ------
@@ -135,7 +136,8 @@ def compare(
         for name in names:
             for trial, figures in _measured(_trials(data, name, options, on_error, shared), kept):
                 skipped.update(figures["skipped"])
-                rows.append({**trial.head, **{name: figures[name] for name in (*FIGURES, "error")}})
+                figures_of = {name: figures[name] for name in (*FIGURES, "error")}
+                rows.append({**trial.head, **figures_of, "kept": trial.key in kept.earlier})
                 details.append(trial.detail(figures))
                 if on_row is not None:
                     on_row(rows[-1])
@@ -186,7 +188,9 @@ def _check_options(presets: Sequence[str], options: Mapping[str, Any]) -> None:
     known = {name for preset in presets for name in _options_of(preset)} - {"n_jobs", "verbose", "random_state"}
     for name in options:
         if name not in known:
-            raise SpmError(f"none of the presets has an option {name!r}: they have {', '.join(sorted(known))}")
+            near = nearest(name, sorted(known))
+            meant = f"did you mean {' or '.join(near)}? They have" if near else "they have"
+            raise SpmError(f"none of the presets has an option {name!r}: {meant} {', '.join(sorted(known))}")
 
 
 @dataclass
@@ -206,7 +210,7 @@ class _Data:
             self.cv = default_cv(self.labels, n_splits=default_splits(len(self.labels)))
         splits = splits_of(self.cv, self.labels, np.arange(len(self.labels)))  # wrong ones are refused before any work
         paths = isinstance(self.images[0], str)
-        files = [(path, os.stat(path).st_mtime_ns) for path in self.images] if paths else None
+        files = [state_of(path) for path in self.images] if paths else self.images
         self.key = key_of(self.name, files, self.labels, splits)
 
 
@@ -236,8 +240,9 @@ class _Trial:
     @property
     def key(self) -> str:
         """A digest of all that the figures depend on."""
-        kind = (__version__, *DETAILS)
-        return key_of(kind, self.data.key, self.preset, self.options, self.on_error, self.shared["random_state"])
+        options = {name: content_key(value) for name, value in self.options.items()}
+        kind = (made_with(), *DETAILS)
+        return key_of(kind, self.data.key, self.preset, options, self.on_error, self.shared["random_state"])
 
     def model(self) -> Any:
         """Return the preset's model, not fitted."""

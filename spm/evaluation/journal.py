@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
+from contextlib import suppress
 from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from .. import __version__
+from .._tools.opencv import cv2
+from ..errors import SpmError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ class Journal:
                     self._rows[entry["key"]] = entry["row"]
                 except (ValueError, TypeError, KeyError):  # such as half a line, written when the process was killed
                     continue
+        self.earlier = frozenset(self._rows)
+        """The keys of the rows that were there before."""
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the row that was kept under `key`, or None."""
@@ -60,6 +69,59 @@ class Journal:
         """Forget all rows: the comparison is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def place_of(key: str, *folders: str | os.PathLike[str] | None) -> Path:
+    """Return the journal's file: beside what it is about, in the first folder open for writing, else in the cache.
+
+    Its name is hidden, so that no listing of images takes it in.
+
+    Examples
+    --------
+    >>> place_of("0a1b", None, os.curdir).name
+    '.spm-comparison-0a1b.jsonl'
+    """
+    import pooch
+
+    name = f".spm-comparison-{key}.jsonl"
+    for folder in folders:
+        if folder is not None and os.path.isdir(folder) and os.access(folder, os.W_OK):
+            return Path(folder) / name
+    return Path(pooch.os_cache("spm")) / "comparisons" / name
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that figures may depend on, by name."""
+    names = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "onnxruntime")
+    versions = {"python": ".".join(platform.python_version_tuple()[:2]), "spm": __version__, "cv2": cv2.__version__}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+def content_key(value: Any) -> Any:
+    """Return what stands for an option in a key: of a network's file its content, of all else the value.
+
+    Examples
+    --------
+    >>> content_key((1, 2, 4)), content_key("no such file.onnx")
+    ((1, 2, 4), 'no such file.onnx')
+    """
+    if isinstance(value, str | os.PathLike) and os.path.isfile(value):
+        if os.fspath(value).endswith(".onnx"):
+            from ..networks import Network
+
+            with suppress(SpmError):
+                return Network(value).digest
+        return blake2b(Path(value).read_bytes()).hexdigest()
+    return getattr(value, "digest", value)
+
+
+def state_of(path: str) -> tuple[str, int, int]:
+    """Return what tells a file from what it was before: its path, size and time."""
+    found = os.stat(path)
+    return path, found.st_size, found.st_mtime_ns
 
 
 def key_of(*parts: Any) -> str:

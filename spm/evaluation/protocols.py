@@ -14,13 +14,14 @@ from sklearn.base import clone
 from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
 
-from .._tools.memory import peak_memory
 from .._tools.parallel import in_order
 from .._tools.public import public
+from .._tools.settings import usual_settings
 from ..errors import ImageError, SpmError, check_choice
 from ..images import check_images, read_image
 from ..pyramid.several import fit_transform_pyramids, transform_pyramids
 from ..storage import load
+from .memory import peak_memory
 from .splits import PerClassShuffleSplit
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def _classify(maker: Any, classifiers: Sequence[Any], pyramids: Sequence[Any], i
     for start in range(0, len(images), size):
         block = images[start : start + size]
         begin = time.perf_counter()
-        vectors = [block] if maker is None else transform_pyramids(maker, block, pyramids)
+        vectors = [block] if maker is None else _vectors(maker, block, pyramids)
         seconds = time.perf_counter() - begin
         for classifier, own, result in zip(classifiers, vectors, found, strict=True):
             begin = time.perf_counter()
@@ -111,6 +112,13 @@ def _classify(maker: Any, classifiers: Sequence[Any], pyramids: Sequence[Any], i
         result.labels = np.concatenate(result.labels)
         result.probabilities = np.concatenate(result.probabilities) if result.probabilities else None
     return found
+
+
+def _vectors(maker: Any, images: Sequence[Any], pyramids: Sequence[Any]) -> list[Any]:
+    """Return the vectors with each pyramid: with its own alone just as the classifier behind it was given them."""
+    if list(pyramids) == [None]:
+        return [maker.transform(images)]
+    return transform_pyramids(maker, images, pyramids)
 
 
 def _maker_and_classifier(model: Any) -> tuple[Any, Any]:
@@ -193,6 +201,7 @@ def evaluate(
     return Bunch(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
 
 
+@usual_settings()
 def measure(
     model: Any, pyramids: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]
 ) -> list[Bunch]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.kernel_approximation import AdditiveChi2Sampler
 
+from .._tools.settings import without_names
 from ..errors import SpmError
 from ..kernels.maps import HomogeneousMap
 from ..kernels.table import KERNELS, Kernel, kernel_named
@@ -84,7 +85,7 @@ def steps_of(model: Any) -> tuple[Any, list[Any], Any]:
         raise SpmError("this model is not fitted: call fit(images, labels) first")
     if not hasattr(steps[-1], "decision_function"):
         raise SpmError(_no_sum(steps[-1], "it has no decision_function"))
-    return steps[0], steps[1:-1], steps[-1]
+    return steps[0], [without_names(step) for step in steps[1:-1]], without_names(steps[-1])
 
 
 def _machine(classifier: Any, label: Any, scores: np.ndarray) -> tuple[Any, int, int]:

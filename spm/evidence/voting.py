@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from .._tools.public import public
+from .._tools.settings import usual_settings
 from ..encoders.base import EncoderMixin
 from ..encoders.codes import Codes
 from ..encoders.layer import Layer
@@ -135,6 +136,7 @@ def cells_of_pixels(length: int, region: tuple[float, ...], axis: int, n: int) -
 
 
 @public("spm.evidence")
+@usual_settings()
 def votes(model: Any, image: Any, label: Any = None) -> Votes:
     """Take the decision value of one image for a class apart into the votes of the values of its vector.
 
@@ -191,6 +193,7 @@ def votes(model: Any, image: Any, label: Any = None) -> Votes:
 
 
 @public("spm.evidence")
+@usual_settings()
 def feature_votes(model: Any, image: Any, label: Any = None) -> list[tuple[LocalFeatures, np.ndarray]]:
     """Hand the votes of `votes` on to the local features that they come from.
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+import PIL
+
 from .._tools.opencv import cv2
+from .._tools.settings import usual_settings
+from ..errors import SpmError
 from ..images import content_of
 from .local import Views, fingerprint_of
 
 
+@usual_settings()
 def remembered_views(features: Any, image: Any, memory: Any) -> Views:
     """Return the image's views, kept in a joblib.Memory or under a path, or made anew where that is None."""
     if memory is None:
@@ -33,6 +39,26 @@ def _key(features: Any, image: Any) -> str:
     from .. import __version__
 
     digest = blake2b(content_of(image), digest_size=20)
-    made_by = (*fingerprint_of(features), __version__, cv2.__version__)
+    print_of = fingerprint_of(features)
+    _refuse_functions(features, print_of[-1])
+    made_by = (*print_of, __version__, cv2.__version__, PIL.__version__)
     digest.update(joblib.hash(made_by).encode())
     return digest.hexdigest()
+
+
+def _refuse_functions(features: Any, options: Any) -> None:
+    """Refuse options that hold a function: by its name it is found again, also after its code was changed."""
+    if isinstance(options, Mapping):
+        options = list(options.values())
+    if isinstance(options, list | tuple | set):
+        for option in options:
+            _refuse_functions(features, option)
+    elif callable(options) and not isinstance(options, type):
+        raise SpmError(
+            f"{type(features).__name__} has a function among its options, {_name_of(options)}: its features cannot be "
+            "remembered: nobody sees when its code changes. Give a name in its place, or memory=None"
+        )
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

@@ -30,7 +30,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
     detector : str, callable or cv2.Feature2D, default="SIFT"
         What finds the key points: the name of a class in `cv2` or `cv2.xfeatures2d`; a function without arguments that
         returns a `cv2.Feature2D`; or such an object, of which threads take turns. OpenCV's objects can be neither
-        pickled nor saved, and functions not saved: a model that is to be needs a name.
+        pickled nor saved, and functions not saved; neither can be remembered (`memory`). What is to be needs a name.
     descriptor : str, callable or cv2.Feature2D, optional
         What describes them. By default the detector. Some, such as ``"FastFeatureDetector"``, only find, and some, such
         as ``"FREAK"``, only describe.
@@ -132,9 +132,9 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         Raises
         ------
         SpmError
-            If the detector is an object of OpenCV's, into which nobody can see.
+            If the detector is an object of OpenCV's, into which nobody can see. Functions are refused by the `memory`.
         """
-        self._refuse_objects("remembered")
+        self._refuse_objects("remembered", "")
         return self.get_params(deep=False)
 
     def _describe(self, detector: Any, descriptor: Any, grey: np.ndarray) -> tuple[list[Any], np.ndarray]:
@@ -166,12 +166,12 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         detector = _feature("detector", self.detector, self.options or {})
         return detector, detector if self.descriptor is None else _feature("descriptor", self.descriptor, {})
 
-    def _refuse_objects(self, what: str) -> None:
+    def _refuse_objects(self, what: str, otherwise: str = ", or a function that makes it") -> None:
         for name in ("detector", "descriptor"):
             if isinstance(getattr(self, name), cv2.Feature2D):
                 raise SpmError(
                     f'{name} is an object of OpenCV\'s, which cannot be {what}: give its name, such as "SIFT", and '
-                    "options, or a function that makes it"
+                    f"options{otherwise}"
                 )
 
     def __sklearn_clone__(self) -> KeypointFeatures:

@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from .._tools.need import need as _need
 from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
+from ..errors import need as _need
 from .training import leave_training
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .._tools.need import need as _need
 from .._tools.text import printable
 from ..errors import SpmError
+from ..errors import need as _need
 from ..features.local import LocalFeatures
 from ..images import read_image
 

@@ -99,7 +99,7 @@ def _cells(vectorizer: Any, image: Any, layer: int, n_channels: int) -> tuple[np
     """Return the values (n_cells, n_channels) and names of the channels that are largest in the image."""
     check_number("layer", layer, least=0, integer=True)
     check_choice("layer", layer, range(len(vectorizer.layers_)))
-    vector = vectorizer.transform([image])[0]
+    vector = vectorizer.transform_pyramids([image], [None])[0][0]  # an array, whatever the caller's settings
     n_cells, own = vectorizer.pyramid_.n_cells, vectorizer.layers_[layer]
     start = n_cells * sum(other.n_channels for other in vectorizer.layers_[:layer])
     cells = vector[start : start + n_cells * own.n_channels].reshape(n_cells, own.n_channels)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .._tools.settings import usual_settings
 from ..errors import NotFiniteError, SpmError, check_choice
 
 
@@ -104,6 +105,7 @@ def normalise(vectors: np.ndarray, norm: str | Sequence[str] | None, n_levels: i
     return vectors
 
 
+@usual_settings()
 def join(
     layers: Sequence[np.ndarray],
     norm: str | Sequence[str] | None,

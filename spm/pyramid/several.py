@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.settings import usual_settings
 from ..errors import SpmError
 
 
@@ -15,7 +16,8 @@ def fit_transform_pyramids(maker: Any, X: Any, pyramids: Sequence[Any], y: Any =
     if hasattr(maker, "fit_transform_pyramids"):
         return maker.fit_transform_pyramids(X, pyramids, y)
     _check_own(maker, pyramids)
-    return [maker.fit_transform(X, y)] * len(pyramids)
+    with usual_settings():
+        return [maker.fit_transform(X, y)] * len(pyramids)
 
 
 def transform_pyramids(maker: Any, X: Any, pyramids: Sequence[Any]) -> list[np.ndarray]:
@@ -31,7 +33,8 @@ def transform_pyramids(maker: Any, X: Any, pyramids: Sequence[Any]) -> list[np.n
     if hasattr(maker, "transform_pyramids"):
         return maker.transform_pyramids(X, pyramids)
     _check_own(maker, pyramids)
-    return [maker.transform(X)] * len(pyramids)
+    with usual_settings():
+        return [maker.transform(X)] * len(pyramids)
 
 
 def _check_own(maker: Any, pyramids: Sequence[Any]) -> None:
