@@ -68,3 +68,11 @@ def test_a_table_of_one_column_is_its_paths():
     assert list(check_images(np.array([["a.png"], ["b.png"]]))) == ["a.png", "b.png"]
     with pytest.raises(spm.SpmError, match=r"images has 2 columns: give the one that holds the paths"):
         check_images(table.assign(label=["x", "y"]))
+
+
+def test_an_evaluation_checks_every_part_before_features_are_made():
+    model = make_pipeline(spm.PyramidVectorizer(features=Unused()), spm.KernelSVC(C=-1))
+    with pytest.raises(spm.SpmError, match="C must be a finite number above 0, got -1"):
+        spm.evaluate(model, IMAGES, LABELS)
+    rows = spm.compare(presets="lazebnik2006", options={"C": -1}).rows
+    assert {row["error"] for row in rows} == {"C must be a finite number above 0, got -1"}

@@ -34,10 +34,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 import spm
 from spm._tools.files import read_shipped
-from spm._tools.trees import parts_of
 from spm.errors import SpmError
 from spm.features.feature_map import FeatureMap
-from spm.storage import FORMAT, TRUSTED
+from spm.storage import FORMAT, TRUSTED, parts_of
 
 
 def picture(kind, seed, size=(40, 48)):

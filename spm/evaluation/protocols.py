@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
 
+from .._tools.options import check_all_options
 from .._tools.parallel import in_order
 from .._tools.public import public
 from .._tools.settings import usual_settings
@@ -219,6 +220,7 @@ def measure(
         As for `evaluate`, the images without fault.
     splits : sequence of (train, test) positions
     """
+    check_all_options(model)  # before hours of work
     classes = np.unique(labels[np.concatenate([part for split in splits for part in split])])
     with peak_memory() as peak:
         results = [_run_split(model, pyramids, images, labels, split, classes) for split in splits]
