@@ -24,7 +24,7 @@ from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures, Views
 from .features.stream import sample_layers
 from .images import check_images, check_one_each, naming
-from .pyramid.norms import check_norm, fitting, join
+from .pyramid.norms import check_norm, fitting, join, mean_of
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
 
 
@@ -168,17 +168,11 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         check_one_each(X, y)
         random = check_random_state(self.random_state)
         features, pyramid = self.part("features"), self.own_pyramid()
-        learns = self.encoder is not None or self.reduce is not None
-        sample = sample_layers(
-            X if learns else [X[0]],
-            partial(remembered_views, features, memory=self.memory),
-            size=self.sample_size,
-            per_image=self.sample_per_image,
-            random=random,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
-        fit = partial(fit_clone, random=random, n_jobs=self.n_jobs, verbose=self.verbose)
+        shared = {"random": random, "n_jobs": self.n_jobs, "verbose": self.verbose}
+        learned_from = [X[0]] if self.encoder is None and self.reduce is None else X
+        views = partial(remembered_views, features, memory=self.memory)
+        sample = sample_layers(learned_from, views, size=self.sample_size, per_image=self.sample_per_image, **shared)
+        fit = partial(fit_clone, **shared)
         parts = {"reduce": self.reduce, "encoder": self.encoder, "append_xy": self.append_xy}
         layers = [Layer.learn(*drawn, **parts, fit=fit) for drawn in sample]
         cells = pyramid.cell_weights().astype(np.float32)
@@ -259,9 +253,15 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         self, image: Any, plan: Plan, boxes: Any = None, views: Views | None = None, dtype: str = "float32"
     ) -> list[np.ndarray]:
         """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
-        views = self._views(image) if views is None else views
+        layers, views = [], self._views(image) if views is None else views
         with naming(image):
-            own = zip(plan.pool(views, self.layers_, boxes), plan.level_cells, plan.cell_weights, strict=True)
+            for number, layer in enumerate(self.layers_):
+                pooled = []  # one list a view: the cells of each pyramid, (n_regions, n_cells, n_channels)
+                for local in (view[number] for view in views):
+                    codes = layer.encode(local)
+                    pooled.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
+                layers.append([mean_of(cells) for cells in zip(*pooled, strict=True)])
+            own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
             joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
             return [fitting(vectors, dtype) for vectors in joined]
 
@@ -313,9 +313,6 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         >>> [(local, codes)] = vec.encode(images[0])
         >>> local.values.shape, codes.words.shape
         ((15, 128), (15, 1))
-        >>> cells = vec.pyramid_.cells(local, codes=codes)
-        >>> np.allclose(cells.ravel() * vec.value_weights_, vec.transform(images[:1])[0])
-        True
         """
         check_is_fitted(self)
         first = self._views(image)[0]

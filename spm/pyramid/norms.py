@@ -105,6 +105,11 @@ def normalise(vectors: np.ndarray, norm: str | Sequence[str] | None, n_levels: i
     return vectors
 
 
+def mean_of(views: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of the cells that an image's views have, of one view its own."""
+    return views[0] if len(views) == 1 else np.mean(views, axis=0)
+
+
 @usual_settings()
 def join(
     layers: Sequence[np.ndarray],

@@ -14,7 +14,7 @@ from .._tools.options import Options, anything, check_options, choice, each
 from .._tools.public import public
 from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number, check_part
-from ..features.local import LocalFeatures, Views
+from ..features.local import LocalFeatures
 from .pooling import Levels, pool_codes
 
 POOLS = ("sum", "mean", "max")
@@ -236,24 +236,6 @@ class Plan:
             for i, own in picks:
                 cells[i] = pooled if own is None else pooled[:, own]
         return cells
-
-    def pool(self, views: Views, layers: Sequence[Any], boxes: Any = None) -> list[tuple[np.ndarray, ...]]:
-        """Return of each pyramid every layer's cells, finished by its encoder and averaged over the image's views.
-
-        `layers` are `spm.encoders.Layer`s, one for each layer of the views.
-        """
-        kept = []
-        for number, layer in enumerate(layers):
-            pooled = []  # one list a view: the cells of each pyramid, (n_regions, n_cells, n_channels)
-            for view in views:
-                local = view[number]
-                pooled.append([layer.finish(cells) for cells in self.cells(local, boxes, layer.encode(local))])
-            kept.append([_mean(cells) for cells in zip(*pooled, strict=True)])
-        return list(zip(*kept, strict=True))
-
-
-def _mean(views: Sequence[np.ndarray]) -> np.ndarray:
-    return views[0] if len(views) == 1 else np.mean(views, axis=0)
 
 
 def plan_of(pyramids: Sequence[SpatialPyramid]) -> Plan:
