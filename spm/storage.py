@@ -34,6 +34,7 @@ _SCIKIT_LEARN = {  # what its estimators are made of and skops does not know: ar
     "neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
     "tree._tree": "Tree",
     "utils._bunch": "Bunch",
+    "utils._metadata_requests": "MetadataRequest MethodMetadataRequest",  # of splitters, before scikit-learn 1.7
 }
 TRUSTED = (
     *(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error")),

@@ -355,6 +355,8 @@ def test_what_does_not_keep_places_is_no_map_and_the_reason_is_said(case):
         weights=weights,
         image=(1, 3, 32, 32),
     )
+    if case == "auto_pad" and tuple(map(int, runtime.__version__.split(".")[:2])) < (1, 24):
+        pytest.skip("this onnxruntime runs it, so that its place is measured")
     assert "behind" not in [layer.name for layer in layers(model)]
     with pytest.raises(SpmError, match=r"'behind' is no map of the image: it lies at or behind .*lost'.*'map'|'half'"):
         cut(model, "behind")

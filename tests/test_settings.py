@@ -27,6 +27,7 @@ def setting(request):
     """What somebody has set; every warning is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "'.*' deprecated - use")  # an older matplotlib with a newer pyparsing
         if request.param in FRAMES:
             pytest.importorskip(request.param)
             with sklearn.config_context(transform_output=request.param):

@@ -97,6 +97,8 @@ def identify(file: IO[bytes]) -> Image.Image:
             tried.add(kind)
             opener, accepts = Image.OPEN[kind]
             accepted = accepts is None or _accepts(accepts, prefix)
+            if kind in NOT_READ and accepts is None:  # Pillow's plugin would have to try
+                continue
             if accepted and kind in NOT_READ:
                 raise UnidentifiedImageError(f"it is {NOT_READ[kind]} ({kind})")
             if isinstance(accepted, str):  # why this format is not supported
