@@ -142,7 +142,12 @@ class WordEncoder(EncoderMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the words' names, ``word0`` and on."""
         check_is_fitted(self)
-        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
+        return word_names(len(self.words_))
+
+
+def word_names(n_words: int) -> np.ndarray:
+    """Return the names of words, ``word0`` and on: shape (n_words,), object."""
+    return np.array([f"word{k}" for k in range(n_words)], dtype=object)
 
 
 def seed_if_unset(estimator: Any, random_state: Any) -> None:

@@ -13,7 +13,7 @@ from .._tools.options import Options, check_options, whole
 from .._tools.public import public
 from ..encoders.codes import Codes
 from ..errors import SpmError
-from .base import EncoderMixin
+from .base import EncoderMixin, word_names
 
 
 @public()
@@ -70,7 +70,7 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the words' names, ``word0`` and on."""
         check_is_fitted(self)
-        return np.array([f"word{k}" for k in range(self.n_words)], dtype=object)
+        return word_names(self.n_words)
 
     def _check_words(self, values: np.ndarray) -> np.ndarray:
         """Return the words of shape (N, 1), int32."""

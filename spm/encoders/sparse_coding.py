@@ -16,7 +16,7 @@ from .._tools.options import Options, check_options, flag, number, progress, see
 from .._tools.parallel import in_threads, progress_bar
 from .._tools.public import public
 from ..errors import SpmError, check_number
-from .base import EncoderMixin, blocks_of
+from .base import EncoderMixin, blocks_of, word_names
 from .codes import Codes
 
 CODED = 128  # descriptors coded at once, so that what is made of them stays in the cache
@@ -131,7 +131,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the words' names, ``word0`` and on."""
         check_is_fitted(self)
-        return np.array([f"word{k}" for k in range(len(self.words_))], dtype=object)
+        return word_names(len(self.words_))
 
 
 def _nonzero(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
