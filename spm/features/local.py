@@ -62,7 +62,7 @@ class LocalFeatures:
             )
         if self.stride is not None and self.image_size is None:
             raise SpmError("a map (stride given) needs image_size=(height, width) in pixels")
-        if not np.isfinite(self.values).all():
+        if not _all_finite(self.values):
             raise NotFiniteError("local features have values that are not finite: look for NaN where they are made")
         if not np.isfinite(self.extents).all():
             raise NotFiniteError("extents of local features are not finite: look for NaN where they are made")
@@ -123,6 +123,14 @@ class LocalFeatures:
             high = np.clip(np.ceil(high), low + 1, grid)
         low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
         return np.concatenate([low, high], axis=1)
+
+
+def _all_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite: a sum of squares shows it in one pass, and only a large one is looked at."""
+    if values.dtype.kind != "f":
+        return True
+    flat = values.ravel(order="K")
+    return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
