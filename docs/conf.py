@@ -49,6 +49,8 @@ ROAD = {  # the folders of spm in the order of the road, a page each
     "vectorizer": "The road itself",
     "kernels": "Kernels",
     "classifiers": "Classifiers",
+    "detection": "Detection",
+    "nn": "Training networks",
     "presets": "Presets",
     "evaluation": "Experiments",
     "evidence": "Evidence",

@@ -8,6 +8,7 @@ An image travels through these folders, in this order::
     vectorizer.py  image -> vector: the road itself
     kernels/       vectors -> Gram matrix
     classifiers/   vector -> label
+    detection/     image -> objects                     nn/       training networks
     presets/       a paper's name -> a model
     evaluation/    models -> figures
     evidence/      a decision -> votes
@@ -63,7 +64,7 @@ _HOMES = {
 }
 """The public names in the order of the road, and the module that each is in."""
 
-_MODULES = ("errors", "images", "networks", "kernels", "datasets", "presets", "evidence", "plots", "report")
+_MODULES = ("errors", "images", "networks", "kernels", "datasets", "detection", "nn", "presets", "evidence", "plots", "report")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 
@@ -82,11 +83,13 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a test holds the two together
     from . import datasets as datasets
+    from . import detection as detection
     from . import errors as errors
     from . import evidence as evidence
     from . import images as images
     from . import kernels as kernels
     from . import networks as networks
+    from . import nn as nn
     from . import plots as plots
     from . import presets as presets
     from . import report as report
