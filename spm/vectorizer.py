@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,17 +15,21 @@ from ._tools.estimators import OpenParts, learns
 from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
 from ._tools.parallel import in_order
 from ._tools.public import public
+from .boxes import check_boxes
 from .encoders.base import fit_clone
 from .encoders.codes import Codes
 from .encoders.layer import Layer
 from .errors import SpmError
 from .features.cache import remembered_views
 from .features.dense_sift import DenseSIFT
-from .features.local import LocalFeatures, Views
+from .features.local import LocalFeatures
 from .features.stream import sample_layers
 from .images import check_images, check_one_each, naming
 from .pyramid.norms import check_norm, fitting, join, mean_of
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
+
+View = list[tuple[LocalFeatures, Codes]]  # one view of an image: of each layer the local features and their codes
+REGIONS = 64  # vectors made at once, so that what they are made of is not held for all boxes of an image
 
 
 @public()
@@ -222,10 +226,8 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
 
         Raises
         ------
-        ImageError
-            For an image that cannot be used; the message names the file.
         SpmError
-            For a pyramid with an option that is not valid.
+            For a pyramid with an option that is not valid, or an image that cannot be used; it names the file.
 
         Examples
         --------
@@ -250,24 +252,24 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         return kept
 
     def _vectors_of(
-        self, image: Any, plan: Plan, boxes: Any = None, views: Views | None = None, dtype: str = "float32"
+        self, image: Any, plan: Plan, boxes: Any = None, views: Iterable[View] | None = None, dtype: str = "float32"
     ) -> list[np.ndarray]:
         """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
-        layers, views = [], self._views(image) if views is None else views
+        pooled: list[list[Any]] = [[] for _ in self.layers_]  # of each view the cells of each pyramid
         with naming(image):
-            for number, layer in enumerate(self.layers_):
-                pooled = []  # one list a view: the cells of each pyramid, (n_regions, n_cells, n_channels)
-                for local in (view[number] for view in views):
-                    codes = layer.encode(local)
-                    pooled.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
-                layers.append([mean_of(cells) for cells in zip(*pooled, strict=True)])
+            for view in self._encoded(image) if views is None else views:
+                for layer, cells_of, (local, codes) in zip(self.layers_, pooled, view, strict=True):
+                    cells_of.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
+            layers = [[mean_of(cells) for cells in zip(*views, strict=True)] for views in pooled]
             own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
             joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
             return [fitting(vectors, dtype) for vectors in joined]
 
-    def _views(self, image: Any) -> Views:
+    def _encoded(self, image: Any) -> Iterator[View]:
+        """Yield an image's views one by one, their layers encoded."""
         with naming(image):
-            return remembered_views(self.features_, image, self.memory)
+            for view in remembered_views(self.features_, image, self.memory):
+                yield [(local, layer.encode(local)) for layer, local in zip(self.layers_, view, strict=True)]
 
     def _plan(self, pyramids: Sequence[Any]) -> Plan:
         """Return the plan for several pyramids, checked; None stands for the own."""
@@ -276,7 +278,7 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         return plan_of([self.pyramid_ if pyramid is None else check_pyramid(pyramid) for pyramid in pyramids])
 
     def fit_transform_pyramids(self, X: Any, pyramids: Sequence[Any], y: Any = None) -> list[np.ndarray]:
-        """Fit, and return what `transform_pyramids` returns of the same images."""
+        """Fit, and return what `transform_pyramids` returns."""
         return self.fit(X, y).transform_pyramids(X, pyramids)
 
     def own_pyramid(self) -> SpatialPyramid:
@@ -287,7 +289,7 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         """Return the roads that an image takes to its vector, by name: this one, which has none."""
         return [("", self)]
 
-    def encode(self, image: Any) -> list[tuple[LocalFeatures, Codes]]:
+    def encode(self, image: Any) -> View:
         """Return the local features of one image and their codes, layer by layer: what the pyramid pools.
 
         Parameters
@@ -298,11 +300,6 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         -------
         list of (LocalFeatures, Codes)
             One a layer, of the image's first view, which is the image itself at the first size.
-
-        Raises
-        ------
-        ImageError
-            If the image cannot be used.
 
         Examples
         --------
@@ -315,11 +312,14 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         ((15, 128), (15, 1))
         """
         check_is_fitted(self)
-        first = self._views(image)[0]
-        with naming(image):
-            return [(local, layer.encode(local)) for layer, local in zip(self.layers_, first, strict=True)]
+        return next(self._encoded(image))
 
-    def transform_regions(self, image: Any, boxes: Any) -> np.ndarray:
+    def encode_views(self, image: Any) -> list[View]:
+        """Return what `encode` returns for each of an image's views: what `transform_regions` can begin with."""
+        check_is_fitted(self)
+        return list(self._encoded(image))
+
+    def transform_regions(self, image: Any, boxes: Any, views: Sequence[View] | None = None) -> np.ndarray:
         """Return one vector for every box of one image, whose features are extracted and encoded once.
 
         Parameters
@@ -327,6 +327,8 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         image : path or array
         boxes : array-like of shape (n_boxes, 4)
             x0, y0, x1, y1 in pixels, half-open.
+        views : sequence, optional
+            Of what `encode_views` returns, the views that are averaged; by default all.
 
         Returns
         -------
@@ -336,10 +338,13 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         Raises
         ------
         SpmError
-            For a malformed box, or one that lies wholly outside the image.
+            For a malformed box, or one outside the image.
         """
-        check_is_fitted(self)
-        return self._vectors_of(image, self._plan([None]), boxes)[0]
+        boxes, views = check_boxes(boxes), self.encode_views(image) if views is None else views
+        vectors = np.empty((len(boxes), self.n_features_out_), dtype=np.float32)
+        for i in range(0, len(boxes), REGIONS):
+            vectors[i : i + REGIONS] = self._vectors_of(image, self._plan([None]), boxes[i : i + REGIONS], views)[0]
+        return vectors
 
     def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
         """Return what `transform` and `transform_regions` average: a vector for each view by itself.
@@ -356,7 +361,7 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
             Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
         """
         check_is_fitted(self)
-        views = self._views(image)
+        views = self._encoded(image)
         return np.stack([self._vectors_of(image, self._plan([None]), boxes, [view])[0] for view in views])
 
     @property
