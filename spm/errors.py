@@ -129,6 +129,8 @@ PARTS = {
     "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
     "pyramid": (("get_params", "cells", "cell_weights"), "SpatialPyramid()"),
     "reduce": (("get_params", "fit", "transform"), "PCA()"),
+    "vectorizer": (("get_params", "fit", "encode_views", "transform_regions"), "PyramidVectorizer()"),
+    "proposals": (("get_params", "propose"), "SelectiveSearch()"),
 }
 """What each nested part must be able to do, and one that can."""
 

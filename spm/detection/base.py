@@ -1,0 +1,267 @@
+"""What detectors share: images with objects in, machines out; an image in, its objects out, however regions are described."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._tools.estimators import OpenParts, learns
+from .._tools.options import (
+    Options,
+    check_all_options,
+    check_options,
+    choice,
+    each,
+    flag,
+    memory,
+    number,
+    optional,
+    part,
+    progress,
+    seed,
+    whole,
+    workers,
+)
+from .._tools.parallel import in_order
+from .._tools.public import public
+from ..encoders.bag_of_words import BagOfWords
+from ..errors import SpmError
+from ..features.local import fingerprint_of
+from ..images import check_images, content_of, naming
+from ..pyramid.pyramid import SpatialPyramid
+from ..vectorizer import PyramidVectorizer
+from .learning.stages import Stages, location_of
+from .learning.training import Training, numbered
+from .metrics import average_precision
+from .objects import Objects, check_objects, classes_of
+from .overlap import nms
+from .proposals import SelectiveSearch, remembered_boxes
+from .regions import RULES, CropRegions, MapRegions
+
+CHUNK = 64  # vectors made and scored at once
+
+
+def words_vectorizer() -> PyramidVectorizer:
+    """Return what regions are described by where nothing is given: SIFT words over 1x1, 2x2 and 4x4 cells."""
+    return PyramidVectorizer(
+        encoder=BagOfWords(n_words=200), pyramid=SpatialPyramid(levels=(1, 2, 4)), norm=("l1", "power")
+    )
+
+
+class Detector(OpenParts):
+    """What both detectors share: all but how a region becomes a vector."""
+
+    _defaults: ClassVar = {"vectorizer": words_vectorizer, "proposals": SelectiveSearch}
+    _options: ClassVar[Options] = {
+        "vectorizer": optional(part("vectorizer")),
+        "proposals": optional(part("proposals")),
+        "C": number(above=0),
+        "positive_weight": number(above=0),
+        "intercept_scaling": number(above=0),
+        "feature_norm": optional(number(above=0)),
+        "negative_iou": number(above=0),
+        "hard_negatives": flag,
+        "add_above": number(),
+        "evict_below": number(),
+        "retrain_after": whole(least=1),
+        "max_negatives": whole(least=1),
+        "use_difficult": flag,
+        "head": lambda name, value: _check_head(value),
+        "windows_per_image": whole(least=4),
+        "box_regression": flag,
+        "regression_alpha": number(least=0),
+        "regression_iou": number(least=0),
+        "max_pairs": whole(least=1),
+        "least_score": number(),
+        "nms_iou": number(least=0),
+        "max_per_image": whole(least=1),
+        "memory": memory,
+        "n_jobs": workers,
+        "verbose": progress,
+        "random_state": seed,
+    }
+
+    vectorizer_: PyramidVectorizer
+
+    @learns
+    def fit(self: Any, X: Any, y: Any) -> Any:
+        """Learn from images and their objects.
+
+        With `memory`, a training that was stopped goes on where it was when called again, and ends with the same.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays
+        y : list of Objects
+            One for each image; an image may have none.
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        SpmError
+            For an option that is not valid, another number of `Objects` than of images, or no object at all.
+        """
+        check_options(self)
+        X = check_images(X)
+        y = check_objects(y, length=len(X))
+        self.classes_ = classes_of(y)
+        own = numbered(y, self.classes_, self.use_difficult)
+        random = check_random_state(self.random_state)
+        vectorizer, proposals = self._own_vectorizer(), self.part("proposals")
+        for given in (vectorizer, proposals):
+            check_all_options(given)
+            if "random_state" in given.get_params() and given.random_state is None:
+                given.set_params(random_state=int(random.randint(2**31 - 1)))
+        self.vectorizer_, self.proposals_ = vectorizer.fit(X), proposals
+        with _workplace(self.memory) as place:
+            key = self._key_of(X, own) if self.memory is not None else ""
+            stages = Stages(location_of(self.memory), key)
+            propose = _proposer(proposals, place)
+            shared = (len(self.classes_), self._open, propose, stages, random)
+            training = Training(self, X, own, *shared)
+            self.coef_, self.intercept_, self.regressors_ = training.run()
+        self.scale_, self.plain_scale_, self.head_ = training.scale, training.plain_scale, training.head
+        return self
+
+    def predict(self, X: Any) -> list[Objects]:
+        """Return the objects of every image, the surest first.
+
+        Parameters
+        ----------
+        X : sequence of paths or arrays
+
+        Returns
+        -------
+        list of Objects
+            With scores: decision values.
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        """
+        check_is_fitted(self)
+        X = check_images(X)
+        options = {"n_jobs": self.n_jobs, "verbose": self.verbose, "label": "objects", "total": len(X)}
+        return list(in_order(self._objects_of, X, batch=1, **options))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the mean average precision at an overlap of 0.5, as PASCAL VOC 2007 measures it."""
+        return float(average_precision(check_objects(y), self.predict(X)).mean)
+
+    def decision_function(self, image: Any, boxes: Any) -> np.ndarray:
+        """Return the decision value of every class for boxes of one image: shape (n_boxes, n_classes), float32."""
+        check_is_fitted(self)
+        return self._values(self._open(image), np.asarray(boxes, dtype=np.float64))
+
+    def _values(self, regions: Any, boxes: np.ndarray) -> np.ndarray:
+        """Return decision values; boxes of one window are described once, and so many at a time."""
+        _, firsts, own = np.unique(regions.windows(boxes), axis=0, return_index=True, return_inverse=True)
+        values = np.empty((len(firsts), len(self.classes_)), dtype=np.float32)
+        for i in range(0, len(firsts), CHUNK):
+            vectors = self._behind_head(regions.vectors(boxes[firsts[i : i + CHUNK]])) * np.float32(self.scale_)
+            values[i : i + CHUNK] = vectors @ self.coef_.T + self.intercept_
+        return values[own.reshape(-1)]
+
+    def _behind_head(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors if self.head_ is None or not len(vectors) else self.head_.transform(vectors)
+
+    def _objects_of(self, image: Any) -> Objects:
+        with naming(image):
+            boxes = remembered_boxes(self.proposals_, image, self.memory)
+            if not len(boxes):
+                return Objects.none(scored=True)
+            regions = self._open(image)
+            values = self._values(regions, boxes)
+            found = [self._of_class(k, regions, boxes, values[:, k]) for k in range(len(self.classes_))]
+        kept, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        labels = np.repeat(self.classes_, [len(own) for _, own in found])
+        order = np.argsort(-scores, kind="stable")
+        return Objects(kept[order], labels[order], scores[order])
+
+    def _of_class(
+        self, k: int, regions: Any, boxes: np.ndarray, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the boxes of a class and their scores: suppressed, regressed, clipped and suppressed once more."""
+        able = np.flatnonzero(values > self.least_score)
+        able = able[nms(boxes[able], values[able], iou=self.nms_iou)][: self.max_per_image]
+        kept, scores = boxes[able], values[able].astype(np.float64)
+        regressor = self.regressors_[k]
+        if regressor is None or not len(able):
+            return kept, scores
+        kept = regressor.move(regions.vectors(kept) * np.float32(self.plain_scale_), kept)
+        height, width = regions.size
+        kept = np.clip(kept, 0, [width, height, width, height])
+        real = (kept[:, 2:] - kept[:, :2] >= 1).all(axis=1)
+        kept, scores = kept[real], scores[real]
+        again = nms(kept, scores, iou=self.nms_iou)
+        return kept[again], scores[again]
+
+    def _own_vectorizer(self) -> PyramidVectorizer:
+        """Return the vectorizer that `fit` fits."""
+        vectorizer = self.part("vectorizer")
+        vectorizer.set_params(n_jobs=self.n_jobs)
+        return vectorizer
+
+    def _open(self, image: Any) -> Any:
+        """Return the regions of an image."""
+        raise NotImplementedError
+
+    def _key_of(self, X: Sequence[Any], y: list[Objects]) -> str:
+        """Return what all that is learned depends on, as a digest."""
+        import joblib
+
+        from .. import __version__
+
+        digest = blake2b(digest_size=16)
+        for image, own in zip(X, y, strict=True):
+            digest.update(blake2b(content_of(image), digest_size=16).digest())
+            digest.update(own.boxes.tobytes() + own.labels.astype(np.int64).tobytes())
+        parts = {"": self, "proposals__": self.proposals_, "vectorizer__": self.vectorizer_}
+        options = {at + name: value for at, own in parts.items() for name, value in own.get_params(deep=True).items()}
+        digest.update(joblib.hash([__version__, type(self).__name__, _plain(options)]).encode())
+        digest.update(joblib.hash(fingerprint_of(self.vectorizer_.features_)).encode())
+        return digest.hexdigest()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
+
+
+def _plain(options: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the options on which results depend; parts stand for themselves by kind, features by their fingerprint."""
+    plain = []
+    for name, value in sorted(options.items()):
+        last = name.rpartition("__")[2]
+        if last not in ("memory", "n_jobs", "verbose", "mapping") and not name.startswith("vectorizer__features__"):
+            plain.append((name, type(value).__qualname__ if hasattr(value, "get_params") else value))
+    return plain
+
+
+@contextmanager
+def _workplace(given: Any) -> Iterator[Any]:
+    """Give the memory in which proposals are kept while they are needed: what is given, or a folder that goes again."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="spm-") as folder:
+        yield folder
+
+
+def _proposer(proposals: Any, place: Any) -> Callable[[Any], np.ndarray]:
+    return lambda image: remembered_boxes(proposals, image, place)
+
+
+def _check_head(head: Any) -> Any:
+    if not (isinstance(head, str) and head in ("svm", "mlp")) and not (
+        hasattr(head, "fit") and hasattr(head, "transform") and not isinstance(head, type)
+    ):
+        raise SpmError(f"head must be 'svm', 'mlp' or a transformer such as FineTunedHead(), got {head!r}")
+    return head

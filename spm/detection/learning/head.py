@@ -1,0 +1,145 @@
+"""Fine-tuned layers: pooled vectors of windows with their classes in, vectors of the last hidden layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..._tools.estimators import learns
+from ..._tools.options import Options, check_options, each, number, progress, seed, whole
+from ..._tools.parallel import progress_bar
+from ..._tools.public import public
+from ...errors import SpmError
+
+
+@public("spm.detection")
+class FineTunedHead(TransformerMixin, BaseEstimator):
+    """Fully connected layers trained on windows of objects and of background, the convolutions frozen.
+
+    He 2014, section 4.2, and ``spp_finetune_voc.m`` of SPP_net: batches of 128 of which a quarter are objects,
+    stochastic gradient descent with momentum. `transform` gives the last hidden layer, on which machines are learned
+    as they are on pooled vectors. It runs in scikit-learn's `MLPClassifier`, which has no dropout.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default=(4096, 4096)
+        Widths of the layers.
+    n_steps : int, default=3000
+        Batches. The authors take 90,000 with ImageNet's weights to begin with, a third at each rate.
+    batch_size : int, default=128
+    foreground : float, default=0.25
+        Share of objects in a batch.
+    learning_rate : float, default=0.001
+        Of the first third; a tenth of it in the second, a hundredth in the last.
+    momentum : float, default=0.9
+    decay : float, default=0.0005
+    verbose : bool, default=False
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    network_ : MLPClassifier
+    scale_ : float
+        What vectors are multiplied by, so that their values have unit variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> random = np.random.RandomState(0)
+    >>> X, y = random.rand(60, 8), np.repeat([-1, 0, 1], 20)
+    >>> X[y == 1] += 1
+    >>> FineTunedHead(hidden=(5,), n_steps=10, random_state=0).fit(X, y).transform(X).shape
+    (60, 5)
+    """
+
+    _options: ClassVar[Options] = {
+        "hidden": each(whole(least=1), "(4096, 4096)"),
+        "n_steps": whole(least=1),
+        "batch_size": whole(least=1),
+        "foreground": number(above=0),
+        "learning_rate": number(above=0),
+        "momentum": number(least=0),
+        "decay": number(least=0),
+        "verbose": progress,
+        "random_state": seed,
+    }
+
+    def __init__(
+        self,
+        *,
+        hidden: Sequence[int] = (4096, 4096),
+        n_steps: int = 3000,
+        batch_size: int = 128,
+        foreground: float = 0.25,
+        learning_rate: float = 0.001,
+        momentum: float = 0.9,
+        decay: float = 0.0005,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden = hidden
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.foreground = foreground
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.decay = decay
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @learns
+    def fit(self, X: Any, y: Any) -> FineTunedHead:
+        """Learn from vectors (n, D) and classes (n,), -1 for background.
+
+        Raises
+        ------
+        SpmError
+            For an option that is not valid, or where there is no object or no background.
+        """
+        check_options(self)
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        objects, background = np.flatnonzero(y >= 0), np.flatnonzero(y < 0)
+        if not len(objects) or not len(background):
+            raise SpmError(f"a head needs windows of objects and of background, got {len(objects)} and {len(background)}")
+        random = check_random_state(self.random_state)
+        self.scale_ = float(1 / max(X.std(), 1e-12))
+        n_objects = min(max(round(self.foreground * self.batch_size), 1), self.batch_size)
+        self.network_ = MLPClassifier(
+            tuple(self.hidden),
+            solver="sgd",
+            alpha=self.decay,
+            momentum=self.momentum,
+            batch_size=self.batch_size,
+            learning_rate_init=self.learning_rate,
+            random_state=random.randint(2**31 - 1),
+        )
+        with progress_bar("head", total=self.n_steps, unit="batch", verbose=self.verbose) as bar:
+            for step in range(self.n_steps):
+                rate = self.learning_rate * 0.1 ** (3 * step // self.n_steps)
+                drawn = np.concatenate(
+                    [random.choice(objects, n_objects), random.choice(background, self.batch_size - n_objects)]
+                )
+                self.network_.learning_rate_init = rate
+                if step:
+                    self.network_._optimizer.learning_rate = self.network_._optimizer.learning_rate_init = rate
+                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], np.unique(y) if not step else None)
+                bar.update()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the last hidden layer's values: shape (n, hidden[-1]), float32."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False) * np.float32(self.scale_)
+        for weights, bias in zip(self.network_.coefs_[:-1], self.network_.intercepts_[:-1], strict=True):
+            X = np.maximum(X @ weights + bias, 0)
+        return X
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the units' names."""
+        return np.array([f"unit{i}" for i in range(self.hidden[-1])], dtype=object)

@@ -1,0 +1,231 @@
+"""Hard negatives: images with their objects and proposals in, the examples that machines are learned from out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..overlap import iou_matrix
+from .pool import Pool
+
+CHUNK = 64  # vectors made and scored at once, so that those of all boxes of an image are never held
+GROUP = 4  # images looked through by the same machines, so that workers share them and results do not depend on how many
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image to learn from.
+
+    Parameters
+    ----------
+    number : int
+        Of the image.
+    regions : MapRegions or CropRegions
+    boxes : ndarray of shape (n, 4)
+        The objects' boxes first, then the proposals.
+    truth : ndarray of shape (m, 4)
+        The objects' boxes.
+    classes : ndarray of shape (m,), int
+        The objects' classes.
+    """
+
+    number: int
+    regions: Any
+    boxes: np.ndarray
+    truth: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What makes a box an example against a class.
+
+    Parameters
+    ----------
+    n_classes : int
+    negative_iou : float
+        It overlaps every object of the class by less.
+    add_above, evict_below : float
+        It comes in when its decision value is above the one, and goes when it falls below the other.
+    retrain_after : int
+        Examples that came for one class after which machines are learned anew.
+    """
+
+    n_classes: int
+    negative_iou: float = 0.3
+    add_above: float = -1.0001
+    evict_below: float = -1.2
+    retrain_after: int = 2000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one image gives: of each window with an example its vector, the classes it is against, and its values."""
+
+    keys: list[tuple[float, ...]]
+    vectors: np.ndarray
+    against: np.ndarray
+    hardness: np.ndarray
+
+
+def window_keys(number: int, windows: np.ndarray) -> list[tuple[float, ...]]:
+    """Return what tells windows apart, across images."""
+    return [(number, *window) for window in windows.tolist()]
+
+
+def overlaps(boxes: np.ndarray, truth: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return by how much each box overlaps an object of each class at most: shape (n, n_classes); -1 without one."""
+    most = np.full((len(boxes), n_classes), -1.0)
+    found = iou_matrix(boxes, truth)
+    for j, k in enumerate(classes):
+        most[:, k] = np.maximum(most[:, k], found[:, j])
+    return most
+
+
+def look_through(
+    example: Example, rules: Rules, machines: tuple[np.ndarray, np.ndarray] | None, scaled: Callable[[Any], Any]
+) -> Found:
+    """Find an image's examples against each class.
+
+    Boxes of one window count once, by the first. Without machines all negatives are examples.
+
+    Parameters
+    ----------
+    example : Example
+    rules : Rules
+    machines : (coef, intercept) or None
+    scaled : callable
+        Takes regions and boxes and returns vectors as machines see them.
+    """
+    windows = example.regions.windows(example.boxes)
+    _, firsts = np.unique(windows, axis=0, return_index=True)
+    firsts.sort()
+    most = overlaps(example.boxes[firsts], example.truth, example.classes, rules.n_classes)
+    negative = most < rules.negative_iou
+    firsts, negative = firsts[negative.any(axis=1)], negative[negative.any(axis=1)]
+    kept: list[tuple[np.ndarray, ...]] = []
+    for i in range(0, len(firsts), CHUNK):
+        mine, against = firsts[i : i + CHUNK], negative[i : i + CHUNK]
+        vectors = scaled(example.regions, example.boxes[mine])
+        hardness = np.zeros(len(mine))
+        if machines is not None:
+            values = vectors @ machines[0].T + machines[1]
+            against = against & (values > rules.add_above)
+            hardness = np.where(against, values, -np.inf).max(axis=1)
+        wanted = against.any(axis=1)
+        kept.append((mine[wanted], vectors[wanted], against[wanted], hardness[wanted]))
+    if not kept:
+        empty = np.empty((0, rules.n_classes), dtype=bool)
+        return Found([], np.empty((0, 0), dtype=np.float32), empty, np.empty(0))
+    mine, vectors, against, hardness = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return Found(window_keys(example.number, windows[mine]), vectors, against, hardness)
+
+
+class Miner:
+    """Goes through images once and keeps, in a pool of bounded size, what is hard for the machines of the moment.
+
+    As ``spp_train.m`` does (SPP_net): all negatives of the first image; of the others those above -1.0001; machines
+    are learned anew whenever more than 2,000 examples of a class are new, examples below -1.2 then go; and once more
+    at the end. Where that code checks after every image, this one does after each group of four, which workers share.
+
+    Parameters
+    ----------
+    pool : Pool
+        With the positive examples.
+    positives : dict
+        Of each window that is a positive example, its place in the pool.
+    rules : Rules
+    """
+
+    def __init__(self, pool: Pool, positives: dict[tuple[float, ...], int], rules: Rules) -> None:
+        self.pool, self.positives, self.rules = pool, positives, rules
+
+    def first(self, found: Found) -> None:
+        """Begin with all negatives of an image."""
+        self._take(found)
+        self.pool.learn()
+
+    def machines(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the machines last learned."""
+        return self.pool.coef, self.pool.intercept
+
+    def group(self, found: Iterable[Found]) -> bool:
+        """Take in what a group of images gave; tell whether machines were learned anew."""
+        learned = False
+        for own in found:
+            if len(self.pool) + len(own.keys) > self.pool.size and self.pool.n_new.any():
+                self._learn()
+                learned = True
+            self._take(own)
+        if self.pool.n_new.max(initial=0) > self.rules.retrain_after:
+            self._learn()
+            learned = True
+        return learned
+
+    def end(self) -> None:
+        """Learn the machines for good."""
+        self.pool.learn()
+
+    def _learn(self) -> None:
+        self.pool.learn()
+        self.pool.evict(self.rules.evict_below, self.pool.size * 3 // 4)
+
+    def _take(self, found: Found) -> None:
+        """Add examples, the hardest where there is no room for all; windows of positive ones are there already."""
+        here = np.array([self.positives.get(key, -1) for key in found.keys], dtype=np.int64)
+        old = here >= 0
+        self.pool.also(here[old], -found.against[old].astype(np.int8))
+        new = np.flatnonzero(~old)
+        room = max(self.pool.size - len(self.pool), 0)
+        if len(new) > room:
+            new = np.sort(new[np.argsort(-found.hardness[new], kind="stable")[:room]])
+        self.pool.add(found.vectors[new], -found.against[new].astype(np.int8))
+
+
+def draw_negatives(
+    example: Example, rules: Rules, n: int, random: np.random.RandomState, scaled: Callable[[Any], Any]
+) -> Found:
+    """Draw some of an image's negatives at random: what is learned from without hard ones."""
+    windows = example.regions.windows(example.boxes)
+    _, firsts = np.unique(windows, axis=0, return_index=True)
+    firsts.sort()
+    negative = overlaps(example.boxes[firsts], example.truth, example.classes, rules.n_classes) < rules.negative_iou
+    able = np.flatnonzero(negative.any(axis=1))
+    drawn = np.sort(random.choice(able, min(n, len(able)), replace=False))
+    mine = firsts[drawn]
+    vectors = scaled(example.regions, example.boxes[mine])
+    return Found(window_keys(example.number, windows[mine]), vectors, negative[drawn], np.zeros(len(mine)))
+
+
+def plan_pairs(
+    sources: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], n_classes: int, iou: float
+) -> list[np.ndarray]:
+    """Find which boxes lie near enough to an object to learn from how they are off.
+
+    Parameters
+    ----------
+    sources : sequence of (boxes, truth, classes)
+        One an image.
+    n_classes : int
+    iou : float
+        A box goes with the object that it overlaps most, where it overlaps it by more.
+
+    Returns
+    -------
+    list of ndarray of shape (m, 3), int
+        Of each class: image, box, object.
+    """
+    pairs: list[list[np.ndarray]] = [[] for _ in range(n_classes)]
+    for number, (boxes, truth, classes) in enumerate(sources):
+        if len(truth) and len(boxes):
+            found = iou_matrix(boxes, truth)
+            best = found.argmax(axis=1)
+            near = np.flatnonzero(found[np.arange(len(boxes)), best] > iou)
+            for k in np.unique(classes[best[near]]):
+                mine = near[classes[best[near]] == k]
+                pairs[k].append(np.stack([np.full(len(mine), number), mine, best[mine]], axis=1))
+    none = np.empty((0, 3), dtype=np.int64)
+    return [np.concatenate(own) if own else none for own in pairs]

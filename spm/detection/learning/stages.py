@@ -1,0 +1,72 @@
+"""Stages of a long training: a folder, what it depends on and its steps in, each step's arrays made once out."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..._tools.files import write_whole
+
+Arrays = dict[str, np.ndarray]
+
+
+class Stages:
+    """What a training has done so far, in a folder of its own, or nowhere.
+
+    Parameters
+    ----------
+    folder : path or None
+    key : str
+        Stands for all that the results depend on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> stages = Stages(tempfile.mkdtemp(), "0123")
+    >>> stages.made("sum", lambda: {"total": np.array(3)})["total"]
+    array(3)
+    >>> stages.made("sum", lambda: 1 / 0)["total"]
+    array(3)
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None, key: str) -> None:
+        self.folder = None if folder is None else Path(folder) / "spm-detection" / key
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def made(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
+        """Return what a step gives, from the folder where an earlier call has left it."""
+        known = self.left(name)
+        if known is None:
+            known = dict(make())
+            self.leave(name, known)
+        return known
+
+    def left(self, name: str) -> Arrays | None:
+        """Return what was left under a name, or None."""
+        path = self._path(name)
+        if path is None or not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    def leave(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep arrays under a name, in place of what was there."""
+        path = self._path(name)
+        if path is not None:
+            content = io.BytesIO()
+            np.savez(content, **arrays)  # type: ignore[arg-type]
+            write_whole(path, content.getbuffer(), "what the training has done so far")
+
+    def _path(self, name: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{name}.npz"
+
+
+def location_of(memory: Any) -> Any:
+    """Return the folder of a joblib.Memory, or the path that was given in its place."""
+    return getattr(memory, "location", memory)

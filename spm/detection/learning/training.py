@@ -1,0 +1,311 @@
+"""Training: images with their objects and a detector's options in, what the detector learns out, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ..._tools.parallel import in_order
+from ...boxes import mirror_boxes
+from ...errors import SpmError
+from ...images import read_image
+from ..objects import Objects
+from ..overlap import iou_matrix
+from .box_regression import BoxRegressor
+from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
+from .pool import Pool
+from .stages import Stages
+
+Regions = Any
+NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
+BACKGROUND = (0.1, 0.5)  # overlap of windows that show the head what is no object
+
+
+class Training:
+    """One training of a detector: what it learns from, and the steps in the order in which they are taken.
+
+    Parameters
+    ----------
+    options : RegionDetector or CropDetector
+        Whose options hold.
+    X : sequence of images
+    y : list of Objects
+        The classes' numbers in place of labels.
+    n_classes : int
+    open_regions : callable
+        Takes an image and returns its regions.
+    propose : callable
+        Takes an image and returns its boxes.
+    stages : Stages
+    random : RandomState
+
+    Attributes
+    ----------
+    head : transformer or None
+    scale : float
+        What brings vectors, behind the head, to the mean norm.
+    plain_scale : float
+        What brings vectors to it that no head has seen: boxes are regressed from these.
+    """
+
+    def __init__(
+        self,
+        options: Any,
+        X: Any,
+        y: list[Objects],
+        n_classes: int,
+        open_regions: Callable[[Any], Regions],
+        propose: Callable[[Any], np.ndarray],
+        stages: Stages,
+        random: np.random.RandomState,
+    ) -> None:
+        self.options, self.X, self.y, self.n_classes = options, X, y, n_classes
+        self.open_regions, self.propose, self.stages, self.random = open_regions, propose, stages, random
+        self.head: Any = None
+        self.scale = self.plain_scale = 1.0
+
+    def run(self) -> tuple[np.ndarray, np.ndarray, list[BoxRegressor | None]]:
+        """Learn all; return the machines' weights and intercepts, and the box regressors."""
+        seeds = self.random.randint(2**31 - 1, size=5)
+        draws = [np.random.RandomState(seed) for seed in seeds]
+        self.plain_scale = self.scale = self._mean_norm(draws[0], "norm")
+        if self.options.head != "svm":
+            self._learn_head(draws[1])
+            self.scale = self._mean_norm(draws[0], "head_norm")
+        regressors = self._learn_regressors(draws[2])
+        pool, positives = self._begin_pool(draws[3])
+        self._mine(pool, positives, draws[4])
+        return pool.coef, pool.intercept, regressors
+
+    def scaled(self, regions: Regions, boxes: np.ndarray) -> np.ndarray:
+        """Return vectors as the machines see them."""
+        vectors = regions.vectors(boxes)
+        return self.behind_head(vectors) * np.float32(self.scale)
+
+    def behind_head(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors as they leave the head, where there is one."""
+        return vectors if self.head is None or not len(vectors) else self.head.transform(vectors)
+
+    def _each(self, function: Callable[[int], Any], images: Any, label: str) -> Iterator[Any]:
+        """Yield what a function gives for images by number, in order, from workers."""
+        images = list(images)
+        options = {"n_jobs": self.options.n_jobs, "verbose": self.options.verbose}
+        return in_order(function, images, batch=1, label=label, total=len(images), **options)
+
+    # the mean norm of vectors
+
+    def _mean_norm(self, random: np.random.RandomState, name: str) -> float:
+        """Return what brings vectors to the wanted mean norm."""
+        if self.options.feature_norm is None:
+            return 1.0
+        images = np.sort(random.permutation(len(self.X))[:NORM_IMAGES])
+        seeds = dict(zip(images.tolist(), random.randint(2**31 - 1, size=len(images)), strict=True))
+
+        def norms(i: int) -> np.ndarray:
+            boxes = self.propose(self.X[i])
+            chosen = np.random.RandomState(seeds[i]).permutation(len(boxes))[:NORM_BOXES]
+            vectors = self.open_regions(self.X[i]).vectors(boxes[np.sort(chosen)])
+            return np.linalg.norm(self.behind_head(vectors), axis=1)
+
+        made = self.stages.made(name, lambda: {"norms": np.concatenate(list(self._each(norms, seeds, "norms")))})
+        mean = made["norms"].mean() if len(made["norms"]) else 0.0
+        return float(self.options.feature_norm / mean) if mean > 0 else 1.0
+
+    # a head, fine-tuned on windows
+
+    def _learn_head(self, random: np.random.RandomState) -> None:
+        from .head import FineTunedHead
+
+        given = FineTunedHead() if self.options.head == "mlp" else self.options.head
+        head = clone(given)
+        if getattr(head, "random_state", 0) is None:
+            head.set_params(random_state=int(random.randint(2**31 - 1)))
+        seeds = random.randint(2**31 - 1, size=len(self.X))
+        gather = partial(self._windows, seeds=seeds)
+
+        def make() -> dict[str, np.ndarray]:
+            vectors, classes = zip(*self._each(gather, range(len(self.X)), "windows"), strict=True)
+            return {"vectors": np.concatenate(vectors), "classes": np.concatenate(classes)}
+
+        windows = self.stages.made("windows", make)
+        self.head = head.fit(windows["vectors"], windows["classes"])
+
+    def _windows(self, i: int, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw windows of an image and its mirror image: a quarter of objects, each at a scale of its own."""
+        random, own = np.random.RandomState(seeds[i]), self.y[i]
+        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        found = iou_matrix(boxes, own.boxes)
+        best = found.max(axis=1, initial=-1.0)
+        n_objects = round(self.options.windows_per_image / 4)
+        objects = random.permutation(np.flatnonzero(best >= BACKGROUND[1]))[:n_objects]
+        background = np.flatnonzero((best >= BACKGROUND[0]) & (best < BACKGROUND[1]))
+        background = random.permutation(background)[: self.options.windows_per_image - n_objects]
+        chosen = np.concatenate([objects, background])
+        classes = np.full(len(chosen), -1)
+        if len(own):
+            classes[: len(objects)] = own.labels[found[objects].argmax(axis=1)]
+        if not len(chosen):
+            return np.empty((0, self.options.vectorizer_.n_features_out_), dtype=np.float32), classes
+        vectors = []
+        for image, where in self._both_ways(self.X[i], boxes[chosen]):
+            regions = self.open_regions(image)
+            vectors.append(regions.vectors(where, random.randint(regions.n_scales, size=len(where))))
+        return np.concatenate(vectors), np.tile(classes, 2)
+
+    def _both_ways(self, image: Any, boxes: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
+        yield image, boxes
+        pixels = read_image(image, "stored")
+        yield np.ascontiguousarray(pixels[:, ::-1]), mirror_boxes(boxes, pixels.shape[1])
+
+    # boxes, regressed
+
+    def _learn_regressors(self, random: np.random.RandomState) -> list[BoxRegressor | None]:
+        if not self.options.box_regression:
+            return [None] * self.n_classes
+        made = self.stages.made("pairs", lambda: self._gather_pairs(random))
+        regressors: list[BoxRegressor | None] = []
+        for k in range(self.n_classes):
+            mine = made["classes"] == k
+            known = made["vectors"][mine] * np.float32(self.plain_scale), made["boxes"][mine], made["truth"][mine]
+            enough = mine.sum() > 1
+            regressors.append(BoxRegressor.learn(*known, self.options.regression_alpha) if enough else None)
+        return regressors
+
+    def _gather_pairs(self, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        """Choose boxes that lie near an object, so many of each class, and make their vectors."""
+        found = list(self._each(self._pairs_of, range(len(self.X)), "pairs"))
+        images = np.repeat(np.arange(len(found)), [len(own) for own in found])
+        pairs = np.column_stack([images, np.concatenate(found)])  # image, box, object, class
+        chosen = []
+        for k in range(self.n_classes):
+            mine = np.flatnonzero(pairs[:, 3] == k)
+            chosen.append(random.permutation(mine)[: self.options.max_pairs])
+        pairs = pairs[np.sort(np.concatenate(chosen))]
+
+        def vectors_of(i: int) -> tuple[np.ndarray, ...]:
+            mine, own = pairs[pairs[:, 0] == i], self.y[i]
+            boxes = np.concatenate([own.boxes, self.propose(self.X[i])])[mine[:, 1]]
+            return self.open_regions(self.X[i]).vectors(boxes), boxes, own.boxes[mine[:, 2]], mine[:, 3]
+
+        names = ("vectors", "boxes", "truth", "classes")
+        empty = np.empty((0, self.options.vectorizer_.n_features_out_), dtype=np.float32)
+        parts = [(empty, np.empty((0, 4)), np.empty((0, 4)), np.empty(0, dtype=int))]
+        parts += self._each(vectors_of, np.unique(pairs[:, 0]).tolist(), "boxes near objects")
+        return {name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)}
+
+    def _pairs_of(self, i: int) -> np.ndarray:
+        """Return the boxes of an image that lie near an object: box, object and class, (n, 3)."""
+        own = self.y[i]
+        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        found = iou_matrix(boxes, own.boxes)
+        best = found.argmax(axis=1) if len(own) else np.zeros(len(boxes), dtype=int)
+        near = np.flatnonzero(found.max(axis=1, initial=-1.0) > self.options.regression_iou)
+        return np.column_stack([near, best[near], own.labels[best[near]] if len(own) else best[near]]).astype(int)
+
+    # machines, one a class
+
+    def _begin_pool(self, random: np.random.RandomState) -> tuple[Pool, dict[tuple[float, ...], int]]:
+        """Return the pool with the objects themselves, each window once, and where each window is in it."""
+        kept = [i for i, own in enumerate(self.y) if len(own)]
+
+        def look(i: int) -> tuple[np.ndarray, np.ndarray]:
+            regions = self.open_regions(self.X[i])
+            return self.scaled(regions, self.y[i].boxes), regions.windows(self.y[i].boxes)
+
+        def make() -> dict[str, np.ndarray]:
+            vectors, windows = zip(*self._each(look, kept, "objects"), strict=True)
+            return {"vectors": np.concatenate(vectors), "windows": np.concatenate(windows)}
+
+        made = self.stages.made("objects", make)
+        keys = [key for i, own in self._of_images(kept, made["windows"]) for key in window_keys(i, own)]
+        classes = np.concatenate([self.y[i].labels for i in kept])
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        at = np.array([places[key] for key in keys])
+        _, firsts = np.unique(at, return_index=True)
+        signs = np.zeros((len(places), self.n_classes), dtype=np.int8)
+        signs[at, classes] = 1
+        options = self.options
+        pool = Pool(
+            made["vectors"].shape[1],
+            self.n_classes,
+            len(places) + options.max_negatives,
+            C=options.C,
+            positive_weight=options.positive_weight,
+            bias=options.intercept_scaling,
+            random=random,
+            n_jobs=options.n_jobs,
+        )
+        pool.add(made["vectors"][firsts], signs)
+        return pool, places
+
+    def _of_images(self, images: list[int], rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each image with its own of the rows that its objects have."""
+        ends = np.cumsum([len(self.y[i]) for i in images])
+        yield from zip(images, np.split(rows, ends[:-1]), strict=True)
+
+    def _mine(self, pool: Pool, positives: dict[tuple[float, ...], int], random: np.random.RandomState) -> None:
+        """Go through all images for examples against the classes."""
+        options = self.options
+        rules = Rules(
+            self.n_classes, options.negative_iou, options.add_above, options.evict_below, options.retrain_after
+        )
+        miner = Miner(pool, positives, rules)
+        if not options.hard_negatives:
+            self._draw(miner, rules, random)
+            return
+        start, left = 0, self.stages.left("machines")
+        if left is not None:
+            start = int(left.pop("next"))
+            pool.restore(left)
+        else:
+            miner.first(look_through(self._example(0), rules, None, self.scaled))
+        while start < len(self.X):
+            images = range(start, min(start + GROUP, len(self.X)))
+            look = partial(self._look, rules=rules, machines=miner.machines())
+            learned = miner.group(list(self._each(look, images, f"hard negatives from {start}")))
+            start = images.stop
+            if start == len(self.X):
+                miner.end()
+            if learned or start == len(self.X):
+                self.stages.leave("machines", {**pool.state(), "next": np.array(start)})
+
+    def _look(self, i: int, rules: Rules, machines: tuple[np.ndarray, np.ndarray]) -> Found:
+        return look_through(self._example(i), rules, machines, self.scaled)
+
+    def _draw(self, miner: Miner, rules: Rules, random: np.random.RandomState) -> None:
+        """Learn from negatives drawn at random, as many from each image."""
+        each = max(self.options.max_negatives // len(self.X), 1)
+        seeds = random.randint(2**31 - 1, size=len(self.X))
+
+        def draw(i: int) -> Found:
+            return draw_negatives(self._example(i), rules, each, np.random.RandomState(seeds[i]), self.scaled)
+
+        miner.group(self._each(draw, range(len(self.X)), "negatives"))
+        miner.end()
+
+    def _example(self, i: int) -> Example:
+        own = self.y[i]
+        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        return Example(i, self.open_regions(self.X[i]), boxes, own.boxes, own.labels)
+
+
+def numbered(y: list[Objects], classes: np.ndarray, use_difficult: bool) -> list[Objects]:
+    """Return objects with the numbers of their classes as labels, with or without the difficult ones.
+
+    Raises
+    ------
+    SpmError
+        If nothing is left to learn from.
+    """
+    numbers = []
+    for own in y:
+        kept = own if use_difficult else own[~np.asarray(own.difficult, dtype=bool)]
+        at = np.searchsorted(classes, kept.labels) if len(kept) else np.empty(0, dtype=int)
+        numbers.append(Objects(kept.boxes, at, difficult=kept.difficult))
+    if not any(map(len, numbers)):
+        raise SpmError("y has no object in any image: a detector learns from some at least")
+    return numbers
