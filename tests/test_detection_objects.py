@@ -3,11 +3,13 @@
 import copy
 import pickle
 from collections import OrderedDict
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_metrics import count_squares, slow_iou, slow_nms
 from sklearn.model_selection import KFold, cross_val_score
 
 from spm import SpmError
@@ -16,22 +18,6 @@ from spm.detection.objects import check_objects, classes_of
 
 BOX = [0, 0, 9, 9]
 TWO = Objects([BOX, [5.5, -3, 20, 4]], ["cat", "dog"], [0.25, 0.75], [True, False])
-
-
-def slow_iou(a, b):
-    """Count unit squares: for boxes of whole numbers."""
-    cells = [{(x, y) for x in range(x0, x1) for y in range(y0, y1)} for x0, y0, x1, y1 in (a, b)]
-    return len(cells[0] & cells[1]) / len(cells[0] | cells[1])
-
-
-def slow_nms(boxes, scores, labels, iou):
-    """Take the best that is left and drop what it covers, until nothing is left."""
-    left, kept = list(range(len(boxes))), []
-    while left:
-        best = max(left, key=lambda i: (scores[i], -i))
-        kept.append(best)
-        left = [i for i in left if i != best and (labels[i] != labels[best] or slow_iou(boxes[i], boxes[best]) <= iou)]
-    return kept
 
 
 def random_boxes(rng, n, size=12, low=0):
@@ -162,8 +148,9 @@ def test_lists_of_objects_are_checked():
 def test_overlap_equals_counting_squares():
     rng = np.random.default_rng(0)
     a, b = random_boxes(rng, 30), random_boxes(rng, 40, low=-5)
-    expected = [[slow_iou(one, other) for other in b] for one in a]
+    expected = [[float(count_squares(one, other)) for other in b.tolist()] for one in a.tolist()]
     np.testing.assert_allclose(iou_matrix(a, b), expected, rtol=1e-14)
+    assert [[float(slow_iou(one, other)) for other in b.tolist()] for one in a.tolist()] == expected
     assert iou_matrix(a, b[:0]).shape == (30, 0) and iou_matrix([], b).shape == (0, 40)
 
 
@@ -180,7 +167,9 @@ def test_suppression_equals_its_slow_twin(iou, n_classes):
     for n in (0, 1, 2, 60):
         boxes, scores = random_boxes(rng, n), rng.integers(0, 5, n) / 4  # many equal scores
         labels = rng.choice(list("abc")[:n_classes], n)
-        assert nms(boxes, scores, labels, iou=iou).tolist() == slow_nms(boxes.tolist(), scores, labels, iou)
+        assert nms(boxes, scores, labels, iou=iou).tolist() == slow_nms(
+            boxes.tolist(), scores, labels, Fraction(str(iou))
+        )
         if n_classes == 1:
             assert nms(boxes, scores, iou=iou).tolist() == nms(boxes, scores, labels, iou=iou).tolist()
 

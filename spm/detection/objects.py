@@ -63,10 +63,10 @@ class Objects:
     (0, True)
     """
 
-    boxes: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray | None = None
-    difficult: np.ndarray | None = None
+    boxes: Any  # lists in, arrays out: no one type has both
+    labels: Any
+    scores: Any = None
+    difficult: Any = None
 
     def __post_init__(self) -> None:
         boxes = check_boxes(self.boxes)
@@ -101,7 +101,7 @@ class Objects:
         elif isinstance(chosen, list) and not chosen:
             chosen = slice(0)
         parts = [None if value is None else value[chosen] for value in self._values()]
-        return Objects(*parts)  # type: ignore[arg-type]
+        return Objects(*parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Objects):
@@ -122,7 +122,7 @@ class Objects:
         parts = [f"[{corners}]", repr(self.labels.tolist())]
         if self.scores is not None:
             parts.append(f"scores=[{', '.join(f'{score:.6g}' for score in self.scores)}]")
-        if self.difficult is not None and self.difficult.any():
+        if self.difficult.any():
             parts.append(f"difficult={self.difficult.tolist()}")
         return f"Objects({', '.join(parts)})"
 
@@ -133,7 +133,7 @@ class Objects:
         text = f"{len(self)} objects: {', '.join(parts)}"
         if self.scores is not None:
             text += f"; scores {self.scores.min():.3g} to {self.scores.max():.3g}"
-        if self.difficult is not None and self.difficult.any():
+        if self.difficult.any():
             text += f"; {self.difficult.sum()} difficult"
         return f"<{text}>"
 
