@@ -9,7 +9,7 @@ import spm
 from spm.detection.learning.pool import Pool
 from spm.detection.regions import CropRegions, MapRegions, mean_colour, scale_of_boxes, warp
 
-SCALES = (24, 48, 96)
+SCALES = (160, 320, 640)
 
 
 def image(height=60, width=90, seed=0):
@@ -59,11 +59,11 @@ def test_each_box_is_pooled_from_the_map_of_its_scale(rule):
 def test_a_scale_that_is_asked_for_takes_the_place_of_the_rule():
     picture, where = image(), boxes()
     vectors = MapRegions(network(SCALES), picture, SCALES).vectors(where, np.full(len(where), 2))
-    assert np.array_equal(vectors, network(96).transform_regions(picture, where))
+    assert np.array_equal(vectors, network(640).transform_regions(picture, where))
 
 
 def test_boxes_of_one_window_have_one_vector_and_others_another():
-    regions = MapRegions(network(SCALES), image(), SCALES)
+    regions = MapRegions(network((30, 60)), image(), (30, 60))
     where = boxes(300)
     windows, vectors = regions.windows(where), regions.vectors(where)
     _, firsts, own = np.unique(windows, axis=0, return_index=True, return_inverse=True)
