@@ -13,7 +13,7 @@ from ..errors import SpmError
 PACKAGE = __name__.partition(".")[0]
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes, what: str) -> Path:
+def write_whole(path: str | os.PathLike[str], content: bytes | memoryview, what: str) -> Path:
     """Write a file whole, or not at all: under a name of its own, flushed to the disk, and then renamed.
 
     An old file of that name stays until the new one is complete, and other threads and processes that write the same

@@ -1,4 +1,4 @@
-"""What detectors share: images with objects in, machines out; an image in, its objects out, however regions are described."""
+"""What detectors share: images with objects in, machines out; an image in, its objects out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from .._tools.options import (
     Options,
     check_all_options,
     check_options,
-    choice,
-    each,
     flag,
     memory,
     number,
@@ -30,7 +28,6 @@ from .._tools.options import (
     workers,
 )
 from .._tools.parallel import in_order
-from .._tools.public import public
 from ..encoders.bag_of_words import BagOfWords
 from ..errors import SpmError
 from ..features.local import fingerprint_of
@@ -43,7 +40,6 @@ from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
 from .overlap import nms
 from .proposals import SelectiveSearch, remembered_boxes
-from .regions import RULES, CropRegions, MapRegions
 
 CHUNK = 64  # vectors made and scored at once
 
@@ -187,9 +183,7 @@ class Detector(OpenParts):
         order = np.argsort(-scores, kind="stable")
         return Objects(kept[order], labels[order], scores[order])
 
-    def _of_class(
-        self, k: int, regions: Any, boxes: np.ndarray, values: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _of_class(self, k: int, regions: Any, boxes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes of a class and their scores: suppressed, regressed, clipped and suppressed once more."""
         able = np.flatnonzero(values > self.least_score)
         able = able[nms(boxes[able], values[able], iou=self.nms_iou)][: self.max_per_image]

@@ -187,8 +187,8 @@ class RegionDetector(Detector):
             features = vectorizer.part("features")
             if "size" not in features.get_params():
                 raise SpmError(
-                    f"scales={self.scales!r} are sizes at which a network sees the image, and {type(features).__name__} "
-                    "has no option size: leave scales at None"
+                    f"scales={self.scales!r} are sizes at which a network sees the image, and "
+                    f"{type(features).__name__} has no option size: leave scales at None"
                 )
             vectorizer.set_params(features=features.set_params(size=tuple(self.scales)))
         return vectorizer

@@ -106,7 +106,8 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float32)
         objects, background = np.flatnonzero(y >= 0), np.flatnonzero(y < 0)
         if not len(objects) or not len(background):
-            raise SpmError(f"a head needs windows of objects and of background, got {len(objects)} and {len(background)}")
+            counts = f"{len(objects)} and {len(background)}"
+            raise SpmError(f"a head needs windows of objects and of background, got {counts}")
         random = check_random_state(self.random_state)
         self.scale_ = float(1 / max(X.std(), 1e-12))
         n_objects = min(max(round(self.foreground * self.batch_size), 1), self.batch_size)
@@ -128,7 +129,8 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
                 self.network_.learning_rate_init = rate
                 if step:
                     self.network_._optimizer.learning_rate = self.network_._optimizer.learning_rate_init = rate
-                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], np.unique(y) if not step else None)
+                classes = None if step else np.unique(y)
+                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], classes)
                 bar.update()
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,10 @@ from ..overlap import iou_matrix
 from .pool import Pool
 
 CHUNK = 64  # vectors made and scored at once, so that those of all boxes of an image are never held
-GROUP = 4  # images looked through by the same machines, so that workers share them and results do not depend on how many
+GROUP = 4  # images looked through by the same machines: workers share them, whatever their number
+
+Describe = Callable[[Any, np.ndarray], np.ndarray]
+"""Takes regions and boxes, returns vectors as machines see them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ def overlaps(boxes: np.ndarray, truth: np.ndarray, classes: np.ndarray, n_classe
 
 
 def look_through(
-    example: Example, rules: Rules, machines: tuple[np.ndarray, np.ndarray] | None, scaled: Callable[[Any], Any]
+    example: Example,
+    rules: Rules,
+    machines: tuple[np.ndarray, np.ndarray] | None,
+    scaled: Describe,
 ) -> Found:
     """Find an image's examples against each class.
 
@@ -98,7 +104,7 @@ def look_through(
     rules : Rules
     machines : (coef, intercept) or None
     scaled : callable
-        Takes regions and boxes and returns vectors as machines see them.
+        See `Describe`.
     """
     windows = example.regions.windows(example.boxes)
     _, firsts = np.unique(windows, axis=0, return_index=True)
@@ -186,7 +192,11 @@ class Miner:
 
 
 def draw_negatives(
-    example: Example, rules: Rules, n: int, random: np.random.RandomState, scaled: Callable[[Any], Any]
+    example: Example,
+    rules: Rules,
+    n: int,
+    random: np.random.RandomState,
+    scaled: Describe,
 ) -> Found:
     """Draw some of an image's negatives at random: what is learned from without hard ones."""
     windows = example.regions.windows(example.boxes)
@@ -198,34 +208,3 @@ def draw_negatives(
     mine = firsts[drawn]
     vectors = scaled(example.regions, example.boxes[mine])
     return Found(window_keys(example.number, windows[mine]), vectors, negative[drawn], np.zeros(len(mine)))
-
-
-def plan_pairs(
-    sources: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], n_classes: int, iou: float
-) -> list[np.ndarray]:
-    """Find which boxes lie near enough to an object to learn from how they are off.
-
-    Parameters
-    ----------
-    sources : sequence of (boxes, truth, classes)
-        One an image.
-    n_classes : int
-    iou : float
-        A box goes with the object that it overlaps most, where it overlaps it by more.
-
-    Returns
-    -------
-    list of ndarray of shape (m, 3), int
-        Of each class: image, box, object.
-    """
-    pairs: list[list[np.ndarray]] = [[] for _ in range(n_classes)]
-    for number, (boxes, truth, classes) in enumerate(sources):
-        if len(truth) and len(boxes):
-            found = iou_matrix(boxes, truth)
-            best = found.argmax(axis=1)
-            near = np.flatnonzero(found[np.arange(len(boxes)), best] > iou)
-            for k in np.unique(classes[best[near]]):
-                mine = near[classes[best[near]] == k]
-                pairs[k].append(np.stack([np.full(len(mine), number), mine, best[mine]], axis=1))
-    none = np.empty((0, 3), dtype=np.int64)
-    return [np.concatenate(own) if own else none for own in pairs]
