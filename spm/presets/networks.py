@@ -73,14 +73,14 @@ def spp2014(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     vectorizer = shared.vectorizer(
-        features=_feature_map(model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip),
+        features=feature_map(model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip),
         pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
         norm="l2",
     )
     return shared.pipeline(vectorizer, kernel="linear", C=C)
 
 
-def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> FeatureMap:
+def feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> FeatureMap:
     """Return the extractor, with what the network wants where nothing was asked for."""
     size_left_out = isinstance(size, str) and size == "auto"  # None is a size: the image as it is
     if model is None:
