@@ -1,5 +1,7 @@
 """Detection: an image in, its objects out; the image is convolved once and every region pooled from its map."""
 
+from .detectors import CropDetector, RegionDetector
+from .learning.head import FineTunedHead
 from .metrics import (
     AveragePrecision,
     CountTable,
@@ -11,16 +13,25 @@ from .metrics import (
 )
 from .objects import Objects
 from .overlap import iou_matrix, nms
+from .proposals import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, remembered_boxes
 
 __all__ = [
     "AveragePrecision",
     "CountTable",
+    "CropDetector",
+    "EdgeBoxes",
+    "FineTunedHead",
+    "GivenBoxes",
     "Objects",
     "PrecisionRecall",
+    "RegionDetector",
+    "SelectiveSearch",
+    "SlidingWindows",
     "average_precision",
     "confusion_table",
     "error_table",
     "iou_matrix",
     "nms",
     "precision_recall",
+    "remembered_boxes",
 ]
