@@ -1,6 +1,7 @@
 """Detection: an image in, its objects out; the image is convolved once and every region pooled from its map."""
 
 from .detectors import CropDetector, RegionDetector
+from .learning.box_regression import BoxRegressor
 from .learning.head import FineTunedHead
 from .metrics import (
     AveragePrecision,
@@ -17,6 +18,7 @@ from .proposals import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, r
 
 __all__ = [
     "AveragePrecision",
+    "BoxRegressor",
     "CountTable",
     "CropDetector",
     "EdgeBoxes",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import Ridge
 
+from ..._tools.public import public
+
 WHITENED = 0.001  # added to the variances of offsets, as in rcnn_train_bbox_regressor.m
 MOST_GROWN = 4.0  # of the logarithm of sides: what is predicted beyond is no box of this photograph
 
@@ -47,6 +49,7 @@ def moved(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.concatenate([centres - half, centres + half], axis=1)
 
 
+@public("spm.detection")
 @dataclass
 class BoxRegressor:
     """Ridge regression of one class's offsets, centred and whitened.

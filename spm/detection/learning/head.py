@@ -108,7 +108,7 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
         if not len(objects) or not len(background):
             counts = f"{len(objects)} and {len(background)}"
             raise SpmError(f"a head needs windows of objects and of background, got {counts}")
-        random = check_random_state(self.random_state)
+        random, classes = check_random_state(self.random_state), np.unique(y)
         self.scale_ = float(1 / max(X.std(), 1e-12))
         n_objects = min(max(round(self.foreground * self.batch_size), 1), self.batch_size)
         self.network_ = MLPClassifier(
@@ -129,8 +129,7 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
                 self.network_.learning_rate_init = rate
                 if step:
                     self.network_._optimizer.learning_rate = self.network_._optimizer.learning_rate_init = rate
-                classes = None if step else np.unique(y)
-                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], classes)
+                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], classes=classes)
                 bar.update()
         return self
 

@@ -181,6 +181,8 @@ class Miner:
 
     def _take(self, found: Found) -> None:
         """Add examples, the hardest where there is no room for all; windows of positive ones are there already."""
+        if not found.keys:
+            return
         here = np.array([self.positives.get(key, -1) for key in found.keys], dtype=np.int64)
         old = here >= 0
         self.pool.also(here[old], -found.against[old].astype(np.int8))

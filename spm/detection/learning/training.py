@@ -11,8 +11,8 @@ from sklearn.base import clone
 
 from ..._tools.parallel import in_order
 from ...boxes import mirror_boxes
-from ...errors import SpmError
-from ...images import read_image
+from ...errors import ImageError, SpmError
+from ...images import name_of, read_image
 from ..objects import Objects
 from ..overlap import iou_matrix
 from .box_regression import BoxRegressor
@@ -92,9 +92,18 @@ class Training:
 
     def _each(self, function: Callable[[int], Any], images: Any, label: str) -> Iterator[Any]:
         """Yield what a function gives for images by number, in order, from workers."""
+
+        def named(i: int) -> Any:
+            try:
+                return function(i)
+            except ImageError:
+                raise
+            except SpmError as error:
+                raise SpmError(f"image {i} ({name_of(self.X[i])}) and its objects: {error}") from error
+
         images = list(images)
         options = {"n_jobs": self.options.n_jobs, "verbose": self.options.verbose}
-        return in_order(function, images, batch=1, label=label, total=len(images), **options)
+        return in_order(named, images, batch=1, label=label, total=len(images), **options)
 
     # the mean norm of vectors
 
