@@ -218,11 +218,11 @@ def test_wrong_truth_is_one_clear_error():
         detector().fit(X, Y[:3])
     with pytest.raises(SpmError, match="no object in any image"):
         detector().fit(X, [Objects.none()] * len(X))
-    with pytest.raises(SpmError, match="image 0.*outside"):
+    with pytest.raises(SpmError, match=r"image 0.*outside"):
         detector().fit(X, [Objects([[500, 500, 600, 600]], ["dots"]), *Y[1:]])
     with pytest.raises(SpmError, match="context=40"):
         detector(CropDetector, crop_size=64, context=40).fit(X, Y)
-    with pytest.raises(spm.ImageError, match="gone.jpg"):
+    with pytest.raises(spm.ImageError, match=r"gone\.jpg"):
         detector().fit(["gone.jpg", *X[1:]], Y)
 
 
