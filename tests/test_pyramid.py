@@ -14,7 +14,8 @@ from sklearn.model_selection import ParameterGrid
 
 from spm import LocalFeatures, SpatialPyramid, SpmError
 from spm.encoders.codes import Codes
-from spm.pyramid.pooling import Levels, pool_codes
+from spm.pyramid.levels import Levels
+from spm.pyramid.pooling import pool_codes
 
 POOLS = ("sum", "mean", "max")
 

@@ -100,10 +100,15 @@ def _pool_points(
         begin = np.searchsorted(places_down, regions[r, 1], side="left")
         end = np.searchsorted(places_down, regions[r, 3], side="right")
         for f in range(begin, end):
-            if is_inside(places[f, 1], regions[r, 1], regions[r, 3], edges[1]) and is_inside(
-                places[f, 0], regions[r, 0], regions[r, 2], edges[0]
-            ):
-                _put(words, products, f, places[f], regions[r], grids, parents, firsts, take_max, cells, used, counts)
+            in_row = is_inside(places[f, 1], regions[r, 1], regions[r, 3], edges[1])
+            if in_row and is_inside(places[f, 0], regions[r, 0], regions[r, 2], edges[0]):
+                for level in range(len(grids)):
+                    if parents[level] < 0:
+                        i = first_cell(places[f, 1], regions[r, 1], regions[r, 3], grids[level, 0])
+                        j = first_cell(places[f, 0], regions[r, 0], regions[r, 2], grids[level, 1])
+                        cell = firsts[level] + i * grids[level, 1] + j
+                        counts[cell] += 1
+                        _put(words, products, f, take_max, cells, used, cell)
         for level in order:
             if parents[level] >= 0:
                 _join_cells(cells, counts, grids, firsts, level, parents[level], take_max)
@@ -118,34 +123,17 @@ def _pool_points(
 
 @njit
 def _put(
-    words: np.ndarray,
-    products: np.ndarray,
-    f: int,
-    place: np.ndarray,
-    region: np.ndarray,
-    grids: np.ndarray,
-    parents: np.ndarray,
-    firsts: np.ndarray,
-    take_max: bool,
-    cells: np.ndarray,
-    used: np.ndarray,
-    counts: np.ndarray,
+    words: np.ndarray, products: np.ndarray, f: int, take_max: bool, cells: np.ndarray, used: np.ndarray, cell: int
 ) -> None:
-    """Put one point into its cell of every finest level."""
-    for level in range(len(grids)):
-        if parents[level] >= 0:
-            continue
-        i = first_cell(place[1], region[1], region[3], grids[level, 0])
-        cell = firsts[level] + i * grids[level, 1] + first_cell(place[0], region[0], region[2], grids[level, 1])
-        counts[cell] += 1
-        for t in range(words.shape[1]):
-            word, product = words[f, t], products[f, t]
-            if not take_max:
-                cells[cell, word] += product
-            elif not np.isnan(product):  # the slot is not empty
-                used[cell, word] += 1
-                if product > cells[cell, word]:
-                    cells[cell, word] = product
+    """Put one point into a cell."""
+    for t in range(words.shape[1]):
+        word, product = words[f, t], products[f, t]
+        if not take_max:
+            cells[cell, word] += product
+        elif not np.isnan(product):  # the slot is not empty
+            used[cell, word] += 1
+            if product > cells[cell, word]:
+                cells[cell, word] = product
 
 
 @njit

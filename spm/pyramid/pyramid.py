@@ -16,7 +16,8 @@ from ..boxes import check_boxes
 from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number, check_part
 from ..features.local import LocalFeatures
-from .pooling import Levels, Pooler
+from .levels import Levels
+from .pooling import Pooler
 
 POOLS = ("sum", "mean", "max")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._tools.numba import njit
 
-MANY = 64  # regions of one map; for fewer, squares of cells cost more than they save
+MANY = 128  # regions of one map; for fewer, squares of cells cost more than they save
 
 
 def are_regular(extents: np.ndarray, grid: tuple[int, int]) -> bool:
@@ -134,7 +134,8 @@ def pool_sum(
 
     Examples
     --------
-    >>> pool_sum(np.float32([[1], [3], [2]]), (1, 3), np.array([[0, 0, 3, 1]]), np.array([[1, 1], [1, 2]]), False)[..., 0]
+    >>> values, regions, grids = np.float32([[1], [3], [2]]), np.array([[0, 0, 3, 1]]), np.array([[1, 1], [1, 2]])
+    >>> pool_sum(values, (1, 3), regions, grids, mean=False)[..., 0]
     array([[6., 4., 5.]], dtype=float32)
     """
     pooled = np.empty((len(regions), grids.prod(axis=1).sum(), values.shape[1]), dtype=np.float32)
