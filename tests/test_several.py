@@ -74,13 +74,13 @@ def test_several_pyramids_are_pooled_as_each_by_itself(boxes, size):
 
 def test_levels_in_common_are_pooled_once(monkeypatch):
     pooled = []
-    real = pooling.pool_codes
 
-    def watched(codes, extents, regions, border, levels, how):
-        pooled.append((how, levels.grids.tolist()))
-        return real(codes, extents, regions, border, levels, how)
+    class Watched(pooling.Pooler):
+        def pool(self, regions, levels):
+            pooled.append((self.how, levels.grids.tolist()))
+            return super().pool(regions, levels)
 
-    monkeypatch.setattr(pooling, "pool_codes", watched)
+    monkeypatch.setattr(pooling, "Pooler", Watched)
     local = spm.DenseSIFT().extract(IMAGES[0])
     plan_of([pyramid((1,)), pyramid((1, 2)), pyramid((2, 1)), pyramid((1,), pool="max")]).cells(local)
     assert pooled == [("sum", [[1, 1], [2, 2]]), ("max", [[1, 1]])]

@@ -2,94 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from .._tools.numba import njit
 from ..encoders.codes import Codes
-
-MOST_JOINED = 2**20  # cells of a level that divides all others; beyond, features are pooled again for each
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The levels of a pyramid, and how the cells of one are made of another's: the same for every image.
-
-    Parameters
-    ----------
-    grids : ndarray of shape (L, 2), int64
-        Rows and columns of every level.
-    parents : ndarray of shape (L,), int64
-        For every level the smallest finer one whose cells make up its own, or -1.
-    sizes, firsts : ndarray of shape (L,), int64
-        How many cells each level has, and its first.
-    common : Levels, optional
-        The same levels and one more that divides them all, where there are several that no other makes up.
-    """
-
-    grids: np.ndarray
-    parents: np.ndarray
-    sizes: np.ndarray
-    firsts: np.ndarray
-    common: Levels | None = None
-
-    @classmethod
-    def of(cls, grids: np.ndarray) -> Levels:
-        """Return the levels of grids of shape (L, 2), int64.
-
-        Examples
-        --------
-        >>> levels = Levels.of(np.array([[1, 1], [2, 2], [3, 1]]))
-        >>> levels.parents, levels.common.grids.tolist()
-        (array([ 2, -1, -1]), [[1, 1], [2, 2], [3, 1], [6, 2]])
-        """
-        parents, sizes = parents_of(grids), grids.prod(axis=1)
-        common = None
-        if (parents < 0).sum() > 1:
-            dividing = [math.lcm(*sides) for sides in grids.T.tolist()]
-            if math.prod(dividing) <= MOST_JOINED:
-                common = cls.of(np.vstack([grids, dividing]))
-        return cls(grids, parents, sizes, np.cumsum(sizes) - sizes, common)
-
-    @property
-    def total(self) -> int:
-        """Cells of all levels."""
-        return int(self.sizes.sum())
-
-    def for_points(self, codes: Codes, n_features: float) -> Levels:
-        """Return the levels with their common one, where that is less work than to pool the features twice.
-
-        Examples
-        --------
-        >>> few, many = Codes.plain(np.ones((30, 1))), Codes.plain(np.ones((3000, 1)))
-        >>> levels = Levels.of(np.array([[1, 1], [2, 2], [3, 1]]))
-        >>> len(levels.for_points(many, 3000).grids), len(levels.for_points(few, 30).grids)
-        (4, 3)
-        """
-        if self.common is None:
-            return self
-        joined = float(self.common.sizes[-1]) * codes.n_words * len(self.grids)  # additions, each of as many moments
-        n_apart = int((self.parents < 0).sum())
-        return self.common if joined < (n_apart - 1) * n_features * codes.words.shape[1] else self
-
-
-def parents_of(grids: np.ndarray) -> np.ndarray:
-    """Return for every level the smallest finer one whose cells make up its own, or -1.
-
-    Examples
-    --------
-    >>> parents_of(np.array([[1, 1], [2, 2], [4, 4], [3, 1]]))
-    array([ 3,  2, -1, -1])
-    """
-    parents = np.full(len(grids), -1)
-    order = np.argsort(-grids.prod(axis=1), kind="stable")
-    for rank, level in enumerate(order):
-        for finer in order[:rank]:
-            if not (grids[finer] % grids[level]).any():
-                parents[level] = finer
-    return parents
+from .levels import Levels
+from .points import first_cell, is_inside, pool_points
+from .whole_cells import MANY, are_regular, are_whole, pool_max, pool_sum, squares_of
 
 
 def pool_codes(
@@ -101,9 +23,6 @@ def pool_codes(
     first cell is clip(floor((lo - a) * n / (b - a)), 0, n - 1) and its last clip(max(ceil((hi - a) * n / (b - a)) - 1,
     first), 0, n - 1). So points fall into disjoint cells, as in Lazebnik 2006, and the cells of a map into the bins
     [floor(i * H / n), ceil((i + 1) * H / n)) of SPP-net (He 2014, section 2.2) and of adaptive pooling.
-
-    Points are pooled at the finest levels only: a level whose cells are made of another's is put together from that,
-    and where it pays, two that do not nest, such as 2x2 and 3x1, from a level that divides both.
 
     Parameters
     ----------
@@ -123,30 +42,131 @@ def pool_codes(
     ndarray of shape (R, n_cells, n_words * M), float32
         Cells by level, row, column. An empty cell is zeros. Sums are taken in float64.
     """
-    n_cells = levels.total
-    parents = np.full(len(levels.grids), -1)
-    if (extents[:, :2] == extents[:, 2:]).all():  # points
-        shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(border)  # of the image, and of its features
-        levels = levels.for_points(codes, len(extents) * float(shares.mean()) if len(regions) else 0)
-        parents = levels.parents
-    shape = (len(regions), levels.total, codes.n_words, codes.moments.shape[1])
-    pooled = np.empty(shape, dtype=np.float32)
-    counts = np.zeros(shape[:2], dtype=np.int64)
-    arrays = (
-        np.ascontiguousarray(codes.words, dtype=np.int32),
-        np.ascontiguousarray(codes.weights, dtype=np.float32),
-        np.ascontiguousarray(codes.moments, dtype=np.float32),
-        np.ascontiguousarray(extents, dtype=np.float64),
-    )
-    edges = np.array(border[::-1], dtype=np.float64)
-    apart = parents < 0
-    _pool(*arrays, regions, edges, levels.grids[apart], levels.firsts[apart], how == "max", pooled, counts)
-    for level in np.argsort(-levels.sizes, kind="stable"):  # the finer first
-        if parents[level] >= 0:
-            _put_together(pooled, counts, levels, level, parents[level], how)
-    if how == "mean":
-        pooled /= np.maximum(counts, 1)[:, :, None, None]
-    return pooled[:, :n_cells].reshape(len(regions), n_cells, codes.n_values)
+    return Pooler(codes, extents, border, how, len(regions)).pool(regions, levels)
+
+
+class Pooler:
+    """The codes of one image, looked at once, to be pooled in any regions by the one pooling rule: see `pool_codes`.
+
+    What a region holds does not depend on the regions beside it, and threads may share a pooler. There are three ways,
+    chosen by what the extents are:
+
+    - the cells of a map, where codes are plain values and regions whole cells: see `spm.pyramid.whole_cells`;
+    - points, pooled at the finest levels only. A level whose cells are made of another's is put together from that, and
+      where it pays, two that do not nest, such as 2x2 and 3x1, from a level that divides both;
+    - any others.
+
+    Parameters
+    ----------
+    codes, extents, border, how
+        As for `pool_codes`.
+    n_regions : int
+        How many there will be, about: for many more is prepared.
+
+    Examples
+    --------
+    >>> values, extents = np.ones((2, 1), np.float32), np.float32([[0, 0, 1, 1], [1, 0, 2, 1]])
+    >>> pooler = Pooler(Codes.plain(values), extents, (1, 2), "sum")
+    >>> pooler.pool(np.array([[0.0, 0, 2, 1], [1, 0, 2, 1]]), Levels.of(np.array([[1, 1]])))[..., 0].tolist()
+    [[2.0], [1.0]]
+    """
+
+    def __init__(
+        self, codes: Codes, extents: np.ndarray, border: tuple[int, int], how: str, n_regions: int = 1
+    ) -> None:
+        self.codes, self.border, self.how = codes, border, how
+        self.words = np.ascontiguousarray(codes.words, dtype=np.int32)
+        self.weights = np.ascontiguousarray(codes.weights, dtype=np.float32)
+        self.moments = np.ascontiguousarray(codes.moments, dtype=np.float32)
+        self.edges = np.array(border[::-1], dtype=np.float64)
+        self.on_map = _are_plain(codes) and are_regular(extents, border)
+        self.on_points = not self.on_map and bool((extents[:, :2] == extents[:, 2:]).all())
+        if self.on_map:
+            self.extents = extents
+            many = how == "max" and n_regions >= MANY
+            self.cells = squares_of(self.moments, border) if many else self.moments
+            return
+        self.extents = np.ascontiguousarray(extents, dtype=np.float64)
+        if self.on_points and self.moments.shape[1] == 1:
+            self._sort()
+
+    def _sort(self) -> None:
+        """Bring points into the order of their rows, and multiply their moment into the weights."""
+        down = self.extents[:, 1]
+        products = self.weights * self.moments if self.how == "max" else self.weights * self.moments.astype(np.float64)
+        if self.how == "max":
+            products[self.weights == 0] = np.nan  # an empty slot
+        if (down[1:] < down[:-1]).any():
+            order = np.argsort(down, kind="stable")
+            self.words, products, self.extents = self.words[order], products[order], self.extents[order]
+        self.products, self.places = products, np.ascontiguousarray(self.extents[:, :2])
+
+    def pool(self, regions: np.ndarray, levels: Levels) -> np.ndarray:
+        """Return what the cells of every region hold: shape (R, n_cells, n_words * M), float32."""
+        if self.on_map:
+            return _in_parts(
+                regions,
+                are_whole(regions, self.border),
+                partial(self._of_map, levels=levels),
+                partial(self._of_any, levels=levels),
+            )
+        if not self.on_points:
+            return self._of_any(regions, levels)
+        shares = (regions[:, 2:] - regions[:, :2]).prod(axis=1) / np.prod(self.border)  # of the image, and its features
+        of_levels = self._of_words if self.moments.shape[1] == 1 else self._of_any
+        alone = partial(of_levels, levels=levels, n_cells=levels.total, parents=levels.parents)
+        if levels.common is None:
+            return alone(regions)
+        common = partial(of_levels, levels=levels.common, n_cells=levels.total, parents=levels.common.parents)
+        return _in_parts(regions, levels.pays(self.codes, len(self.extents) * shares), common, alone)
+
+    def _of_map(self, regions: np.ndarray, levels: Levels) -> np.ndarray:
+        whole = regions.astype(np.int64)
+        if self.how == "max":
+            return pool_max(self.cells, self.border, whole, levels.grids, levels.parents)
+        return pool_sum(self.cells, self.border, whole, levels.grids, self.how == "mean")
+
+    def _of_words(self, regions: np.ndarray, levels: Levels, n_cells: int, parents: np.ndarray) -> np.ndarray:
+        pooled = np.empty((len(regions), n_cells, self.codes.n_words), dtype=np.float32)
+        points = self.words, self.products, self.places
+        pool_points(*points, regions, self.edges, levels.grids, parents, pooled, self.how)
+        return pooled
+
+    def _of_any(
+        self, regions: np.ndarray, levels: Levels, n_cells: int | None = None, parents: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Pool by lists of each cell's features; a level that has a parent is put together from that."""
+        parents = np.full(len(levels.grids), -1) if parents is None else parents
+        shape = (len(regions), levels.total, self.codes.n_words, self.moments.shape[1])
+        pooled, counts = np.empty(shape, dtype=np.float32), np.zeros(shape[:2], dtype=np.int64)
+        arrays = self.words, self.weights, self.moments, np.ascontiguousarray(self.extents, dtype=np.float64)
+        apart = parents < 0
+        finest = levels.grids[apart], levels.firsts[apart]
+        _pool(*arrays, regions, self.edges, *finest, self.how == "max", pooled, counts)
+        for level in np.argsort(-levels.sizes, kind="stable"):  # the finer first
+            if parents[level] >= 0:
+                _put_together(pooled, counts, levels, level, parents[level], self.how)
+        if self.how == "mean":
+            pooled /= np.maximum(counts, 1)[:, :, None, None]
+        n_cells = levels.total if n_cells is None else n_cells
+        return pooled[:, :n_cells].reshape(len(regions), n_cells, self.codes.n_values)
+
+
+def _are_plain(codes: Codes) -> bool:
+    """Whether codes are the values themselves."""
+    return codes.n_words == codes.words.shape[1] == 1 and bool((codes.weights == 1).all())
+
+
+def _in_parts(regions: np.ndarray, first: np.ndarray, one: Callable, other: Callable) -> np.ndarray:
+    """Return what `one` makes of the regions that are `first`, and `other` of those that are not."""
+    if first.all():
+        return one(regions)
+    if not first.any():
+        return other(regions)
+    some = one(regions[first])
+    pooled = np.empty((len(regions), *some.shape[1:]), dtype=some.dtype)
+    pooled[first], pooled[~first] = some, other(regions[~first])
+    return pooled
 
 
 def _put_together(pooled: np.ndarray, counts: np.ndarray, levels: Levels, level: int, parent: int, how: str) -> None:
@@ -173,14 +193,14 @@ def _join(finer: np.ndarray, counts: np.ndarray, how: str) -> np.ndarray:
 @njit
 def _inside(lo: float, hi: float, a: float, b: float, border: float) -> bool:
     if lo == hi:
-        return a <= lo and (lo < b or lo == b == border)
+        return is_inside(lo, a, b, border)
     return lo < b and hi > a
 
 
 @njit
 def _cells(lo: float, hi: float, a: float, b: float, n: int) -> tuple[int, int]:
     """Return the first and the last of the n cells of [a, b) that [lo, hi) overlaps."""
-    first = min(max(int(np.floor((lo - a) * n / (b - a))), 0), n - 1)
+    first = first_cell(lo, a, b, n)
     last = min(max(int(np.ceil((hi - a) * n / (b - a))) - 1, first), n - 1)
     return first, last
 

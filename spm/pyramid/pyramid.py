@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +12,12 @@ from sklearn.base import BaseEstimator
 
 from .._tools.options import Options, anything, check_options, choice, each
 from .._tools.public import public
+from ..boxes import check_boxes
 from ..encoders.codes import Codes
 from ..errors import SpmError, check_choice, check_number, check_part
 from ..features.local import LocalFeatures
-from .pooling import Levels, pool_codes
+from .levels import Levels
+from .pooling import Pooler
 
 POOLS = ("sum", "mean", "max")
 
@@ -222,17 +224,58 @@ class Plan:
 
     def cells(self, local: LocalFeatures, boxes: Any = None, codes: Codes | None = None) -> list[np.ndarray]:
         """Return what `SpatialPyramid.cells` returns, for each pyramid."""
+        boxes = None if boxes is None else check_boxes(boxes)
+        return self.over(local, codes, 1 if boxes is None else len(boxes))(boxes)
+
+    def over(
+        self, local: LocalFeatures, codes: Codes | None = None, n_boxes: int = 1
+    ) -> Callable[[Any], list[np.ndarray]]:
+        """Return what turns boxes into what `cells` returns: an image is looked at once, whatever parts boxes come in.
+
+        The vectors of thousands of boxes need not be held at once, and threads may share the parts between them: what
+        a box holds does not depend on the boxes beside it.
+
+        Parameters
+        ----------
+        local : LocalFeatures
+        codes : Codes, optional
+            Those of the features; by default their values are pooled.
+        n_boxes : int, default=1
+            How many there will be, about: for many more is prepared.
+
+        Returns
+        -------
+        callable
+            Takes boxes, or None for the whole image. It raises `SpmError` for a malformed box or one outside the image.
+
+        Raises
+        ------
+        SpmError
+            For another number of codes than of features, or a maximum over codes of several words and moments.
+
+        Examples
+        --------
+        >>> local = LocalFeatures(np.ones((3, 1), np.float32), np.float32([[1, 1, 1, 1]] * 3), grid=(8, 8))
+        >>> boxes, pool = np.array([[0, 0, 8, 8], [4, 4, 8, 8]]), plan_of([SpatialPyramid(levels=(1,))]).over(local)
+        >>> [pool(part)[0].ravel().tolist() for part in np.split(boxes, 2)]
+        [[3.0], [0.0]]
+        """
         codes = Codes.plain(local.values) if codes is None else codes
         if len(codes.words) != len(local):
             raise SpmError(f"there are {len(codes.words)} codes for {len(local)} local features")
+        ways = [how for how, _, _ in self.shares]
+        if "max" in ways and codes.n_words > 1 and codes.moments.shape[1] > 1:
+            raise SpmError('pool="max" needs codes with one moment or one word: use pool="sum" with this encoder')
+        poolers = [Pooler(codes, local.extents, local.grid, how, n_boxes) for how in ways]
+        return partial(self._pool, local, poolers)
+
+    def _pool(self, local: LocalFeatures, poolers: list[Pooler], boxes: Any = None) -> list[np.ndarray]:
         height, width = local.grid
         whole = np.array([[0, 0, width, height]], dtype=np.float64)
         regions = whole if boxes is None else local.to_grid(boxes)
         cells: list[Any] = [None] * len(self.n_cells)
-        for how, levels, picks in self.shares:
-            if how == "max" and codes.n_words > 1 and codes.moments.shape[1] > 1:
-                raise SpmError('pool="max" needs codes with one moment or one word: use pool="sum" with this encoder')
-            pooled = pool_codes(codes, local.extents, regions, local.grid, levels, how)
+        for (_, levels, picks), pooler in zip(self.shares, poolers, strict=True):
+            pooled = pooler.pool(regions, levels)
             for i, own in picks:
                 cells[i] = pooled if own is None else pooled[:, own]
         return cells
