@@ -1,5 +1,6 @@
 """Detection: an image in, its objects out; the image is convolved once and every region pooled from its map."""
 
+from .formats import load_coco, load_voc, load_yolo, save_coco, save_voc, save_yolo
 from .metrics import (
     AveragePrecision,
     CountTable,
@@ -21,6 +22,12 @@ __all__ = [
     "confusion_table",
     "error_table",
     "iou_matrix",
+    "load_coco",
+    "load_voc",
+    "load_yolo",
     "nms",
     "precision_recall",
+    "save_coco",
+    "save_voc",
+    "save_yolo",
 ]
