@@ -42,7 +42,7 @@ class Remarks:
         if self.told:
             rest = len(self.told) - _NAMED
             shown = self.told[:_NAMED] + [f"and {rest} more such remarks"] * (rest > 0)
-            warnings.warn("\n".join(shown), stacklevel=4)
+            warnings.warn("\n".join(shown), stacklevel=3)  # at the caller's line of the loader
 
 
 def read_text(path: Path, what: str) -> str:

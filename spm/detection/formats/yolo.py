@@ -205,10 +205,11 @@ def save_yolo(
     check_choice("split", split, SPLITS)
     place = Path(root)
     several, listed = check_data(images, objects)
+    there = _names_there(place) if target_names is None else None
+    names = as_names(listed, there or target_names)[1]
     if not difficult:
         listed = [one[~one.difficult] for one in listed]
-    there = _names_there(place) if target_names is None else None
-    named, names = as_names(listed, there or target_names)
+    named = as_names(listed, names)[0]
     if not names:
         raise SpmError("there is no object, so that no class is known: give target_names")
     codes = {name: code for code, name in enumerate(names)}
