@@ -1,5 +1,6 @@
 """Detection: an image in, its objects out; the image is convolved once and every region pooled from its map."""
 
+from .drawing import draw
 from .formats import load_coco, load_voc, load_yolo, save_coco, save_voc, save_yolo
 from .metrics import (
     AveragePrecision,
@@ -20,6 +21,7 @@ __all__ = [
     "PrecisionRecall",
     "average_precision",
     "confusion_table",
+    "draw",
     "error_table",
     "iou_matrix",
     "load_coco",
