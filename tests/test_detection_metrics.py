@@ -222,6 +222,7 @@ def test_cocos_headline_is_the_librarys_own(library, tmp_path):
     true, found = scattered(4)
     coco, evaluation = coco_library((library,))
     truth = _data(coco, true, NAMES)
+    truth.dataset["info"] = {}  # pycocotools 2.0.10 asks for it
     results = list(_data(coco, found, NAMES).anns.values())
     results = [{key: one[key] for key in ("image_id", "category_id", "bbox", "score")} for one in results]
     run = evaluation(truth, truth.loadRes(results), "bbox")

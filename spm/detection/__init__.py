@@ -1,6 +1,8 @@
 """Detection: an image in, its objects out; the image is convolved once and every region pooled from its map."""
 
 from .detectors import CropDetector, RegionDetector
+from .drawing import draw
+from .formats import load_coco, load_voc, load_yolo, save_coco, save_voc, save_yolo
 from .learning.box_regression import BoxRegressor
 from .learning.head import FineTunedHead
 from .metrics import (
@@ -31,9 +33,16 @@ __all__ = [
     "SlidingWindows",
     "average_precision",
     "confusion_table",
+    "draw",
     "error_table",
     "iou_matrix",
+    "load_coco",
+    "load_voc",
+    "load_yolo",
     "nms",
     "precision_recall",
     "remembered_boxes",
+    "save_coco",
+    "save_voc",
+    "save_yolo",
 ]
