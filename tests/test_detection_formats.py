@@ -96,7 +96,7 @@ rows = st.integers(0, HEIGHT - 1).flatmap(lambda y: st.tuples(st.just(y), st.int
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(edges, rows, st.sampled_from(["cat", "ein Hund", "犬", "a<b&'c\""])), max_size=5))
+@given(st.lists(st.tuples(edges, rows, st.sampled_from(["cat", "ein Hund", "犬", "😀: x", "a<b&'c\""])), max_size=5))
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_whole_box_comes_back(kind, tmp_path_factory, drawn):
     folder = tmp_path_factory.mktemp(kind)
@@ -541,6 +541,11 @@ def test_folders_of_yolo(tmp_path, place):
     assert loaded.split.tolist() == ["train"]
 
 
+def test_a_folder_of_images_above_the_data_set_is_none_of_its(tmp_path):
+    loaded = load_yolo(yolo(tmp_path / "images" / "cats", "1 0.25 0.5 0.5 1", place="train"))
+    assert loaded.target == [Objects([[0, 0, 30, 40]], ["dog"])]
+
+
 @pytest.mark.parametrize("label", [None, "", "\n  \n"])
 def test_an_image_without_a_label_has_no_objects(tmp_path, label):
     assert load_yolo(yolo(tmp_path, label)).target == [Objects.none()]
@@ -684,6 +689,10 @@ def test_classes_of_a_further_split(photos, tmp_path):
         SpmError, match=r"data.yaml has the classes \['cat', 'dog'\], these images have \['dog', 'cat'\]"
     ):
         save_yolo(tmp_path / "set", photos[2:], OBJECTS[2:], split="test", target_names=["dog", "cat"])
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "data.yaml").write_text("path: /data\ntrain: images\nnames: [cat, dog]\n")
+    with pytest.raises(SpmError, match="speaks of images in /data: save into a folder of its own"):
+        save_yolo(tmp_path / "theirs", photos, OBJECTS)
     with pytest.raises(SpmError, match="no class is known: give target_names"):
         save_yolo(tmp_path / "none", photos[:1], [Objects.none()])
     with pytest.raises(SpmError, match="split='dev' is not an option"):

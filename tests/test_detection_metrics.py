@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -249,6 +250,14 @@ def test_nothing_is_printed(only, capfd):
     true, found = some_images(1)
     average_precision(true, found, rule="coco")
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_do_not_lose_the_output(only, capsys):
+    true, found = some_images(1)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda k: float(average_precision(true, found, rule="coco")), range(12)))
+    print("still there")
+    assert len(set(results)) == 1 and capsys.readouterr().out == "still there\n"
 
 
 def test_the_order_of_images_and_finds_changes_nothing_but_ties():

@@ -196,7 +196,8 @@ def save_yolo(
     ------
     SpmError
         When there is not one `Objects` for each image, when two images have the same name, for a box outside its
-        image, when the classes differ from those of ``data.yaml``, and when something cannot be written.
+        image, when the classes differ from those of a ``data.yaml`` that is there or its images lie elsewhere, and when
+        something cannot be written.
 
     Examples
     --------
@@ -239,11 +240,15 @@ def _names_there(place: Path) -> list[str] | None:
 
 def _yaml(place: Path, split: str, names: list[str]) -> str:
     """Return data.yaml with this split and those that are there. JSON's texts are YAML's as well."""
-    path, splits = place / "data.yaml", [split]
+    path, splits = place / "data.yaml", {}
     if path.is_file():
         settings, known = read_yaml(path)
         if known != names:
             raise SpmError(f"{path} has the classes {known}, these images have {names}: give its own as target_names")
-        splits = [name for name in SPLITS if name == split or name in settings]
-    lines = [f"{name}: images/{name}" for name in SPLITS if name in splits]
-    return "\n".join([*lines, "names:", *(f"  {k}: {json.dumps(name)}" for k, name in enumerate(names)), ""])
+        if settings.get("path"):
+            raise SpmError(f"{path} speaks of images in {settings['path']}: save into a folder of its own")
+        splits = {name: settings[name] for name in SPLITS if settings.get(name)}
+    splits[split] = f"images/{split}"
+    lines = [f"{name}: {json.dumps(splits[name], ensure_ascii=False)}" for name in SPLITS if name in splits]
+    listed = [f"  {code}: {json.dumps(name, ensure_ascii=False)}" for code, name in enumerate(names)]
+    return "\n".join([*lines, "names:", *listed, ""])

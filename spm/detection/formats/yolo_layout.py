@@ -61,19 +61,20 @@ def find_layout(root: Path) -> Layout:
 
 
 def label_file(image: str) -> str:
-    """Return where the label of an image lies: in ``labels`` for ``images``, the last of that name, or beside it.
+    """Return where the label of an image lies: in ``labels`` for ``images``, the last of that name, or else beside it.
 
     Examples
     --------
     >>> label_file("images/train/1.jpg") == os.path.join("labels", "train", "1.txt")
     True
     """
-    path = Path(image).with_suffix(".txt")
-    parts = list(path.parts)
+    beside = Path(image).with_suffix(".txt")
+    parts = list(beside.parts)
     for k in range(len(parts) - 2, -1, -1):
         if parts[k] == "images":
-            return os.path.join(*parts[:k], "labels", *parts[k + 1 :])
-    return os.fspath(path)
+            usual = os.path.join(*parts[:k], "labels", *parts[k + 1 :])
+            return os.fspath(beside) if beside.is_file() and not os.path.isfile(usual) else usual
+    return os.fspath(beside)
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:

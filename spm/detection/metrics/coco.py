@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
@@ -14,6 +15,9 @@ from ..objects import Objects
 
 LIBRARIES = ("pycocotools", "faster_coco_eval")
 """Which packages will do, the first that is installed is taken. They agree to the last digits shown."""
+
+
+_one_at_a_time = threading.Lock()  # two threads that redirect the process's output would lose it
 
 
 def coco_library(names: Sequence[str] = LIBRARIES) -> tuple[Any, Any]:
@@ -67,7 +71,7 @@ def coco_precision(
         If neither library is installed.
     """
     coco, evaluation = coco_library(library)
-    with redirect_stdout(io.StringIO()):  # both tell what they do
+    with _one_at_a_time, redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         data = [_data(coco, objects, classes) for objects in (true, found)]
         run = evaluation(*data, iouType="bbox")
         run.params.iouThrs = np.asarray(ious, dtype=np.float64)
