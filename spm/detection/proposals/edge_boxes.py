@@ -12,7 +12,7 @@ from ..._tools.public import public
 from ...errors import SpmError
 from .base import Proposals, proposer, shrunk, to_whole_pixels, ximgproc
 
-LEAST = 4 / 255  # Sobel's answer to a step of one grey level: no edge is weaker than that
+LEAST = 4  # Sobel's answer to a step of one grey level of 0..255: the strongest edge is at least that
 MOST_PIXELS = 5000  # OpenCV reads a table of 10,000 entries at half a box's width plus half its height, unchecked
 
 
@@ -42,7 +42,7 @@ def edges_of(image: np.ndarray, *, sigma: float) -> tuple[np.ndarray, np.ndarray
     >>> edges_of(image, sigma=0)[0]
     array([[0., 0., 1., 0., 0., 0.]], dtype=float32)
     """
-    grey: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if sigma:
         grey = cv2.GaussianBlur(grey, (0, 0), sigma)
     dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)

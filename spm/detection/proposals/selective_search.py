@@ -36,7 +36,8 @@ class SelectiveSearch(Proposals):
         ``rand``), so the set is sorted and ranked anew: larger boxes have better chances, and those that say nearly
         the same as one before them come last. None for all.
     fill : proposals, optional
-        What proposes on where there are fewer, such as ``EdgeBoxes()``, after the boxes found here.
+        What proposes on where there are fewer, such as ``EdgeBoxes()``: its boxes come after those found here. Its own
+        `max_boxes` is the most that it adds.
     random_state : int, RandomState or None, default=0
         Seeds the order; one seed means one result.
 
