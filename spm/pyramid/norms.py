@@ -141,9 +141,13 @@ def join(
     """
     if norm_over == "cell":
         layers = [normalise(cells, norm) for cells in layers]
-    vectors = np.concatenate([cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers], axis=1)
+    flat = [cells.reshape(len(cells), np.prod(cells.shape[1:])) for cells in layers]
+    copied = norm_over == "vector" and len(check_norm(norm)) > 0  # norms do not write over what they take
+    vectors = flat[0] if len(flat) == 1 and copied else np.concatenate(flat, axis=1)
     if norm_over == "vector":
         vectors = normalise(vectors, norm, n_levels)
+    if (cell_weights == 1).all():
+        return vectors
     ends = np.cumsum([np.prod(cells.shape[1:]) for cells in layers]).tolist()
     with np.errstate(over="ignore"):  # `fitting` names it
         for cells, start, end in zip(layers, [0, *ends], ends, strict=False):
