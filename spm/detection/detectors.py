@@ -53,7 +53,7 @@ class RegionDetector(Detector):
         So many boxes that are new to a class let machines be learned anew.
     max_negatives : int, default=8000
         Boxes at most that are held against classes, all together; when there are more, the easiest go. It bounds the
-        memory: as many vectors, and the square of it in products. The authors' code has no bound.
+        memory, that of as many vectors. The authors' code has no bound.
     use_difficult : bool, default=True
         Whether difficult objects are learned from, as in the released training.
     head : {"svm", "mlp"} or transformer, default="svm"

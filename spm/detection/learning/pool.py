@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .svm import extend_gram, learn_machines
+from ..._tools.parallel import in_threads
+from .svm import learn_machines
+
+BLOCK = 256  # examples whose decision values are made at once
 
 
 class Pool:
-    """Examples of all classes, each vector held once, with the products of all pairs.
+    """Examples of all classes, each vector held once.
 
     Parameters
     ----------
@@ -51,7 +54,6 @@ class Pool:
         self._room = np.empty((0, n_features), dtype=np.float32)
         self.signs = np.empty((0, n_classes), dtype=np.int8)
         self.alphas = np.empty((0, n_classes))
-        self.gram = np.empty((0, 0), dtype=np.float32)
         self.n_new = np.zeros(n_classes, dtype=np.int64)  # examples that came since the machines were learned
         self.coef = np.zeros((n_classes, n_features), dtype=np.float32)
         self.intercept = np.zeros(n_classes, dtype=np.float32)
@@ -83,17 +85,9 @@ class Pool:
 
     def learn(self) -> None:
         """Learn the machines of all classes; one that has no example of its own never fires."""
-        known = len(self.gram)
-        if known < len(self):
-            gram = np.empty((len(self), len(self)), dtype=np.float32)
-            gram[:known, :known] = self.gram
-            self.gram = gram
-            extend_gram(gram, self.vectors, known, n_jobs=self.n_jobs)
         costs = np.where(self.signs > 0, self.costs[1], self.costs[-1])
-        learn_machines(self.gram, self.signs, costs, self.bias, self.alphas, self.random, n_jobs=self.n_jobs)
-        weights = (self.alphas * self.signs).astype(np.float32)
-        self.coef = np.ascontiguousarray(weights.T @ self.vectors)
-        self.intercept = (self.bias**2 * weights.sum(axis=0)).astype(np.float32)
+        made = learn_machines(self.vectors, self.signs, costs, self.bias, self.alphas, self.random, n_jobs=self.n_jobs)
+        self.coef, self.intercept = made
         self.intercept[~(self.signs > 0).any(axis=0)] = -np.inf
         self.n_new[:] = 0
 
@@ -103,7 +97,7 @@ class Pool:
         Where more than `most` are left, the easiest go as well: none of those is one that the machines rest on, as
         long as others are left.
         """
-        values = self.gram @ (self.alphas * self.signs).astype(np.float32) + self.intercept
+        values = self._values()
         easy = (self.signs < 0) & (values < below)
         self.signs[easy] = 0
         self.alphas[easy] = 0
@@ -111,19 +105,25 @@ class Pool:
         hardness[(self.signs > 0).any(axis=1)] = np.inf
         kept = (self.signs != 0).any(axis=1)
         kept[np.argsort(-hardness, kind="stable")[most:]] = False
-        self.keep(kept | (self.signs > 0).any(axis=1))
+        self._keep(kept | (self.signs > 0).any(axis=1))
 
-    def keep(self, rows: np.ndarray) -> None:
-        """Keep the examples of a mask."""
+    def _values(self) -> np.ndarray:
+        """Return the decision values of all examples, the same for every number of threads."""
+        starts = range(0, len(self), BLOCK)
+        parts = in_threads(lambda i: self.vectors[i : i + BLOCK] @ self.coef.T, starts, n_jobs=self.n_jobs)
+        return np.concatenate(parts) + self.intercept
+
+    def _keep(self, rows: np.ndarray) -> None:
+        """Keep the examples of a mask; their vectors move in place, since they may fill most of the memory."""
         if not rows.all():
-            for new, old in enumerate(np.flatnonzero(rows)):  # in place: the vectors may fill most of the memory
-                self._room[new] = self._room[old]
+            for new, old in enumerate(np.flatnonzero(rows)):
+                if new != old:
+                    self._room[new] = self._room[old]
             self.signs, self.alphas = self.signs[rows], self.alphas[rows]
-            self.gram = self.gram[np.ix_(rows[: len(self.gram)], rows[: len(self.gram)])]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that another pool needs to go on from here."""
-        names = ("vectors", "signs", "alphas", "gram", "n_new", "coef", "intercept")
+        names = ("vectors", "signs", "alphas", "n_new", "coef", "intercept")
         drawn = np.array(self.random.get_state(legacy=False)["state"]["key"]), self.random.get_state()[2]
         return {**{name: getattr(self, name) for name in names}, "key": drawn[0], "at": np.array(drawn[1])}
 
