@@ -51,12 +51,12 @@ FILLED = [
 
 
 CHOICE = (
-    "Taken from this: a detector that is given no proposals has the last row (`spm.detection.default_proposals`), which "
-    "finds most with 2,000 boxes and at 500 and 1,000 is behind none by more than chance, in three quarters of the time "
-    "of selective search at 400. Selective search first and edge boxes after it fit somewhat better, and find less. "
-    "Recall a second alone cannot choose: it is highest for what takes no time at all, while convolutions follow in "
-    "every case. By themselves, selective search keeps 400 pixels, and edge boxes an overlap of 0.65: better boxes than "
-    "at 0.55, more objects than at 0.75."
+    "Taken from this: a detector that is given no proposals has the last row (`spm.detection.default_proposals`), "
+    "which finds most with 2,000 boxes and is behind none at 500 and 1,000, in three quarters of the time of "
+    "selective search at 400. Selective search first and edge boxes after it fit somewhat better, and find less. "
+    "Recall a second alone cannot choose: it is highest for what takes no time at all, while convolutions follow "
+    "in every case. By themselves, selective search keeps 400 pixels, and edge boxes an overlap of 0.65: better "
+    "boxes than at 0.55, more objects than at 0.75."
 )
 
 
