@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_image
 import spm
 from spm import ImageError, SpmError
 from spm._tools.parallel import in_order
-from spm.detection import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, remembered_boxes
+from spm.detection import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, default_proposals, remembered_boxes
 from spm.detection.proposals import edges_of, windows
 from spm.detection.proposals.base import new_first, ranked, tidy
 from spm.errors import MissingDependencyError
@@ -149,6 +149,15 @@ def test_an_opencv_without_ximgproc_is_explained(monkeypatch):
     for kind in ("fast", "edges"):
         with pytest.raises(MissingDependencyError, match="pip install --force-reinstall opencv-contrib-python"):
             QUICK[kind].propose(SMALL)
+
+
+def test_proposals_can_be_saved(tmp_path):
+    given = GivenBoxes({"a": [[0, 0, 5, 5]], "b": np.ones((1, 4))})
+    for proposals in (default_proposals(), given):
+        again = spm.load(spm.save(proposals, tmp_path / "proposals.spm"))
+        assert repr(again) == repr(proposals)
+        if proposals is not given:
+            assert np.array_equal(again.propose(SMALL), proposals.propose(SMALL))
 
 
 # --- order ------------------------------------------------------------------------------------------------------------
@@ -460,7 +469,7 @@ def test_objects_of_photographs_are_found(data_home):
     if not root.is_dir():
         pytest.skip("needs voc2007/VOC2007 beside the other data sets")
     names = sorted(path.stem for path in (root / "Annotations").glob("*.xml"))[:15]
-    proposals = SelectiveSearch(size=200, fill=EdgeBoxes(fill=SlidingWindows()))
+    proposals = default_proposals()
     best = []
     for name in names:
         boxes = proposals.propose(root / "JPEGImages" / f"{name}.jpg")

@@ -16,7 +16,7 @@ from .metrics import (
 )
 from .objects import Objects
 from .overlap import iou_matrix, nms
-from .proposals import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, remembered_boxes
+from .proposals import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, default_proposals, remembered_boxes
 
 __all__ = [
     "AveragePrecision",
@@ -33,6 +33,7 @@ __all__ = [
     "SlidingWindows",
     "average_precision",
     "confusion_table",
+    "default_proposals",
     "draw",
     "error_table",
     "iou_matrix",

@@ -39,7 +39,7 @@ from .learning.training import Training, numbered
 from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
 from .overlap import nms
-from .proposals import SelectiveSearch, remembered_boxes
+from .proposals import default_proposals, remembered_boxes
 
 CHUNK = 64  # vectors made and scored at once
 
@@ -54,7 +54,7 @@ def words_vectorizer() -> PyramidVectorizer:
 class Detector(OpenParts):
     """What both detectors share: all but how a region becomes a vector."""
 
-    _defaults: ClassVar = {"vectorizer": words_vectorizer, "proposals": SelectiveSearch}
+    _defaults: ClassVar = {"vectorizer": words_vectorizer, "proposals": default_proposals}
     _options: ClassVar[Options] = {
         "vectorizer": optional(part("vectorizer")),
         "proposals": optional(part("proposals")),

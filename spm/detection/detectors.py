@@ -26,7 +26,7 @@ class RegionDetector(Detector):
     vectorizer : PyramidVectorizer, optional
         Describes regions. By default 200 SIFT words over 1x1, 2x2 and 4x4 cells, square roots of shares.
     proposals : proposer, optional
-        Where objects may be. By default ``SelectiveSearch()``.
+        Where objects may be. By default ``default_proposals()``: edge boxes, filled up by selective search.
     scales : sequence of int, optional
         Shorter sides in pixels at which a network sees the image, of which each box is pooled from one; the authors
         have 688, or (480, 576, 688, 874, 1200). By default the vectorizer's own views, averaged.

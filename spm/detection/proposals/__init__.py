@@ -1,5 +1,6 @@
 """Proposals: an image in, boxes in which an object may be out, best first."""
 
+from .default import default_proposals
 from .edge_boxes import EdgeBoxes, edges_of
 from .given import GivenBoxes
 from .memory import remembered_boxes
@@ -11,6 +12,7 @@ __all__ = [
     "GivenBoxes",
     "SelectiveSearch",
     "SlidingWindows",
+    "default_proposals",
     "edges_of",
     "remembered_boxes",
     "windows",
