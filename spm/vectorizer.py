@@ -199,11 +199,6 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         Returns
         -------
         ndarray of shape (n, n_features_out_), of type `dtype`
-
-        Raises
-        ------
-        ImageError
-            For an image that cannot be used; the message names the file.
         """
         check_is_fitted(self)
         return self.transform_pyramids(X, [self.pyramid_])[0]
@@ -252,18 +247,22 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         return kept
 
     def _vectors_of(
-        self, image: Any, plan: Plan, boxes: Any = None, views: Iterable[View] | None = None, dtype: str = "float32"
+        self, image: Any, plan: Plan, boxes: Any = None, pools: Iterable[Any] | None = None, dtype: str = "float32"
     ) -> list[np.ndarray]:
         """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
-        pooled: list[list[Any]] = [[] for _ in self.layers_]  # of each view the cells of each pyramid
+        finish = [layer.finish for layer in self.layers_]
         with naming(image):
-            for view in self._encoded(image) if views is None else views:
-                for layer, cells_of, (local, codes) in zip(self.layers_, pooled, view, strict=True):
-                    cells_of.append([layer.finish(cells) for cells in plan.cells(local, boxes, codes)])
-            layers = [[mean_of(cells) for cells in zip(*views, strict=True)] for views in pooled]
+            pools = self._pools(image, plan) if pools is None else pools
+            pooled = ([map(done, pool(boxes)) for done, pool in zip(finish, view, strict=True)] for view in pools)
+            layers = [[mean_of(cells) for cells in zip(*views, strict=True)] for views in zip(*pooled, strict=True)]
             own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
             joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
             return [fitting(vectors, dtype) for vectors in joined]
+
+    def _pools(self, image: Any, plan: Plan, views: Any = None, n_boxes: int = 1) -> Iterator[list[Any]]:
+        """Yield for each view what turns boxes into the cells of each pyramid, one a layer."""
+        for view in self._encoded(image) if views is None else views:
+            yield [plan.over(local, codes, n_boxes) for local, codes in view]
 
     def _encoded(self, image: Any) -> Iterator[View]:
         """Yield an image's views one by one, their layers encoded."""
@@ -291,10 +290,6 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
 
     def encode(self, image: Any) -> View:
         """Return the local features of one image and their codes, layer by layer: what the pyramid pools.
-
-        Parameters
-        ----------
-        image : path or array
 
         Returns
         -------
@@ -326,7 +321,7 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         ----------
         image : path or array
         boxes : array-like of shape (n_boxes, 4)
-            x0, y0, x1, y1 in pixels, half-open.
+            x0, y0, x1, y1 in pixels, half-open; one that is malformed or outside the image raises `SpmError`.
         views : sequence, optional
             Of what `encode_views` returns, the views that are averaged; by default all.
 
@@ -334,17 +329,20 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         -------
         ndarray of shape (n_boxes, n_features_out_), float32
             A box over the whole image has the image's own vector.
-
-        Raises
-        ------
-        SpmError
-            For a malformed box, or one outside the image.
         """
-        boxes, views = check_boxes(boxes), self.encode_views(image) if views is None else views
-        vectors = np.empty((len(boxes), self.n_features_out_), dtype=np.float32)
-        for i in range(0, len(boxes), REGIONS):
-            vectors[i : i + REGIONS] = self._vectors_of(image, self._plan([None]), boxes[i : i + REGIONS], views)[0]
+        vectors, n = np.empty((len(check_boxes(boxes)), self.n_values()), dtype=np.float32), 0
+        for some in self.stream_regions(image, boxes, views):
+            vectors[n : n + len(some)] = some
+            n += len(some)
         return vectors
+
+    def stream_regions(self, image: Any, boxes: Any, views: Sequence[View] | None = None) -> Iterator[np.ndarray]:
+        """Yield what `transform_regions` returns in parts of 64 boxes, so that all are never held."""
+        check_is_fitted(self)
+        plan, boxes = self._plan([None]), check_boxes(boxes)
+        pools = list(self._pools(image, plan, views, len(boxes)))
+        for i in range(0, len(boxes), REGIONS):
+            yield self._vectors_of(image, plan, boxes[i : i + REGIONS], pools)[0]
 
     def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
         """Return what `transform` and `transform_regions` average: a vector for each view by itself.
@@ -361,8 +359,8 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
             Views as the extractor has them, such as the sizes of a `FeatureMap`, each with its mirror image.
         """
         check_is_fitted(self)
-        views = self._encoded(image)
-        return np.stack([self._vectors_of(image, self._plan([None]), boxes, [view])[0] for view in views])
+        plan = self._plan([None])
+        return np.stack([self._vectors_of(image, plan, boxes, [own])[0] for own in self._pools(image, plan)])
 
     @property
     def encoder_(self) -> Any:

@@ -266,11 +266,12 @@ def test_boxes_of_one_window_are_one_example():
     truth, classes = boxes[:1].astype(float), np.array([1])
     example = mining.Example(7, Windows(), boxes.astype(float), truth, classes)
     rules = mining.Rules(n_classes=3)
-    found = mining.look_through(example, rules, None, lambda regions, boxes: regions.vectors(boxes))
+    stream = lambda regions, boxes: [(np.arange(len(boxes)), regions.vectors(boxes))]  # noqa: E731
+    found = mining.look_through(example, rules, None, stream)
     assert found.keys == [(7, 0, 0, 5, 5), (7, 10, 10, 15, 15), (7, 30, 0, 35, 4)]
     assert found.against.tolist() == [[True, False, True], [True, True, True], [True, True, True]]
     machines = np.zeros((3, 4), np.float32), np.array([-2, 0.5, -1.00005], np.float32)
-    hard = mining.look_through(example, rules, machines, lambda regions, boxes: regions.vectors(boxes))
+    hard = mining.look_through(example, rules, machines, stream)
     assert hard.against.tolist() == [[False, False, True], [False, True, True], [False, True, True]]
     assert hard.hardness.tolist() == pytest.approx([-1.00005, 0.5, 0.5])
 

@@ -40,8 +40,7 @@ from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
 from .overlap import nms
 from .proposals import default_proposals, remembered_boxes
-
-CHUNK = 64  # vectors made and scored at once
+from .regions import joined
 
 
 def words_vectorizer() -> PyramidVectorizer:
@@ -161,11 +160,11 @@ class Detector(OpenParts):
     def _values(self, regions: Any, boxes: np.ndarray) -> np.ndarray:
         """Return decision values; boxes of one window are described once, and so many at a time."""
         _, firsts, own = np.unique(regions.windows(boxes), axis=0, return_index=True, return_inverse=True)
-        values = np.empty((len(firsts), len(self.classes_)), dtype=np.float32)
-        for i in range(0, len(firsts), CHUNK):
-            vectors = self._behind_head(regions.vectors(boxes[firsts[i : i + CHUNK]])) * np.float32(self.scale_)
-            values[i : i + CHUNK] = vectors @ self.coef_.T + self.intercept_
-        return values[own.reshape(-1)]
+        scored = ((rows, self._score(vectors)) for rows, vectors in regions.stream(boxes[firsts]))
+        return joined(scored, len(firsts), len(self.classes_))[own.reshape(-1)]
+
+    def _score(self, vectors: np.ndarray) -> np.ndarray:
+        return (self._behind_head(vectors) * np.float32(self.scale_)) @ self.coef_.T + self.intercept_
 
     def _behind_head(self, vectors: np.ndarray) -> np.ndarray:
         return vectors if self.head_ is None or not len(vectors) else self.head_.transform(vectors)

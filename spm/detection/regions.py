@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..images import read_image
 
 EXPECTED_SIDE = 224  # pixels that a box should measure as the network sees it: what networks are trained on
 RULES = ("side", "area")
+Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def scale_of_boxes(boxes: np.ndarray, image_size: tuple[int, int], scales: Sequence[int], rule: str) -> np.ndarray:
@@ -103,13 +104,16 @@ class MapRegions:
 
     def vectors(self, boxes: np.ndarray, at: np.ndarray | None = None) -> np.ndarray:
         """Return each box's vector: shape (n, n_features), float32."""
+        return joined(self.stream(boxes, at), len(boxes), self._vectorizer.n_features_out_)
+
+    def stream(self, boxes: np.ndarray, at: np.ndarray | None = None) -> Stream:
+        """Yield the places of some boxes and their vectors, so that those of all are never held."""
         boxes, at = check_boxes(boxes), self.chosen(boxes) if at is None else at
-        vectors = np.empty((len(boxes), self._vectorizer.n_features_out_), dtype=np.float32)
         for scale in range(self.n_scales):
-            mine = np.flatnonzero(at == scale)
-            if len(mine):
-                vectors[mine] = self._vectorizer.transform_regions(self.image, boxes[mine], self._of(scale))
-        return vectors
+            mine, n = np.flatnonzero(at == scale), 0
+            for vectors in self._vectorizer.stream_regions(self.image, boxes[mine], self._of(scale)):
+                yield mine[n : n + len(vectors)], vectors
+                n += len(vectors)
 
     def _of(self, scale: int) -> list[Any]:
         """Return the views of a scale."""
@@ -150,11 +154,22 @@ class CropRegions:
 
     def vectors(self, boxes: np.ndarray, at: np.ndarray | None = None) -> np.ndarray:
         """Return each box's vector: shape (n, n_features), float32."""
-        crops = [warp(self._pixels, box, self._side, self._context, self._fill) for box in check_boxes(boxes)]
-        if not crops:
-            return np.empty((0, self._vectorizer.n_features_out_), dtype=np.float32)
+        return joined(self.stream(boxes), len(boxes), self._vectorizer.n_features_out_)
+
+    def stream(self, boxes: np.ndarray, at: np.ndarray | None = None) -> Stream:
+        """Yield the place of one box after the other and its vector."""
         whole = [[0, 0, self._side, self._side]]
-        return np.concatenate([self._vectorizer.transform_regions(crop, whole) for crop in crops])
+        for i, box in enumerate(check_boxes(boxes)):
+            crop = warp(self._pixels, box, self._side, self._context, self._fill)
+            yield np.array([i]), self._vectorizer.transform_regions(crop, whole)
+
+
+def joined(stream: Stream, n: int, n_values: int) -> np.ndarray:
+    """Return rows of which some are told after the other, with their places: shape (n, n_values), float32."""
+    rows = np.empty((n, n_values), dtype=np.float32)
+    for places, some in stream:
+        rows[places] = some
+    return rows
 
 
 def warp(pixels: np.ndarray, box: np.ndarray, side: int, context: int, fill: Sequence[int]) -> np.ndarray:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..overlap import iou_matrix
+from ..regions import Stream
 from .pool import Pool
 
-CHUNK = 64  # vectors made and scored at once, so that those of all boxes of an image are never held
 GROUP = 4  # images looked through by the same machines: workers share them, whatever their number
 
-Describe = Callable[[Any, np.ndarray], np.ndarray]
-"""Takes regions and boxes, returns vectors as machines see them."""
+Describe = Callable[[Any, np.ndarray], Stream]
+"""Takes regions and boxes; yields places of boxes and their vectors as machines see them."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ def look_through(
     negative = most < rules.negative_iou
     firsts, negative = firsts[negative.any(axis=1)], negative[negative.any(axis=1)]
     kept: list[tuple[np.ndarray, ...]] = []
-    for i in range(0, len(firsts), CHUNK):
-        mine, against = firsts[i : i + CHUNK], negative[i : i + CHUNK]
-        vectors = scaled(example.regions, example.boxes[mine])
+    for rows, vectors in scaled(example.regions, example.boxes[firsts]):
+        mine, against = firsts[rows], negative[rows]
         hardness = np.zeros(len(mine))
         if machines is not None:
             values = vectors @ machines[0].T + machines[1]
@@ -208,5 +207,7 @@ def draw_negatives(
     able = np.flatnonzero(negative.any(axis=1))
     drawn = np.sort(random.choice(able, min(n, len(able)), replace=False))
     mine = firsts[drawn]
-    vectors = scaled(example.regions, example.boxes[mine])
-    return Found(window_keys(example.number, windows[mine]), vectors, negative[drawn], np.zeros(len(mine)))
+    rows, vectors = zip(*scaled(example.regions, example.boxes[mine]), strict=True) if len(mine) else ((), ())
+    order = np.concatenate([*rows, np.empty(0, dtype=int)])
+    keys = window_keys(example.number, windows[mine[order]])
+    return Found(keys, np.concatenate([*vectors]) if keys else np.empty((0, 0)), negative[drawn[order]], order * 0.0)

@@ -15,6 +15,7 @@ from ...errors import ImageError, SpmError
 from ...images import name_of, read_image
 from ..objects import Objects
 from ..overlap import iou_matrix
+from ..regions import Stream
 from .box_regression import BoxRegressor
 from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
 from .pool import Pool
@@ -81,10 +82,10 @@ class Training:
         self._mine(pool, positives, draws[4])
         return pool.coef, pool.intercept, regressors
 
-    def scaled(self, regions: Regions, boxes: np.ndarray) -> np.ndarray:
-        """Return vectors as the machines see them."""
-        vectors = regions.vectors(boxes)
-        return self.behind_head(vectors) * np.float32(self.scale)
+    def scaled(self, regions: Regions, boxes: np.ndarray) -> Stream:
+        """Yield places of boxes and their vectors as the machines see them."""
+        for rows, vectors in regions.stream(boxes):
+            yield rows, self.behind_head(vectors) * np.float32(self.scale)
 
     def behind_head(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors as they leave the head, where there is one."""
@@ -223,7 +224,9 @@ class Training:
 
         def look(i: int) -> tuple[np.ndarray, np.ndarray]:
             regions = self.open_regions(self.X[i])
-            return self.scaled(regions, self.y[i].boxes), regions.windows(self.y[i].boxes)
+            own = self.y[i].boxes
+            vectors = regions.vectors(own)
+            return self.behind_head(vectors) * np.float32(self.scale), regions.windows(own)
 
         def make() -> dict[str, np.ndarray]:
             vectors, windows = zip(*self._each(look, kept, "objects"), strict=True)
@@ -291,7 +294,9 @@ class Training:
         seeds = random.randint(2**31 - 1, size=len(self.X))
 
         def draw(i: int) -> Found:
-            return draw_negatives(self._example(i), rules, each, np.random.RandomState(seeds[i]), self.scaled)
+            return draw_negatives(
+                self._example(i), rules, each, np.random.RandomState(seeds[i]), self.scaled, miner.pool.coef.shape[1]
+            )
 
         miner.group(self._each(draw, range(len(self.X)), "negatives"))
         miner.end()
