@@ -46,7 +46,7 @@ def learn_machines(
     intercept : ndarray of shape (C,), float32
     """
     squares = np.einsum("ij,ij->i", vectors, vectors) + bias * bias
-    seeds: np.ndarray = random.randint(1, 2**31 - 1, size=signs.shape[1])
+    seeds = np.asarray(random.randint(1, 2**31 - 1, size=signs.shape[1]))
 
     def learn(k: int) -> tuple[np.ndarray, float]:
         mine = np.flatnonzero(signs[:, k])

@@ -67,19 +67,21 @@ class Training:
         self.options, self.X, self.y, self.n_classes = options, X, y, n_classes
         self.open_regions, self.propose, self.stages, self.random = open_regions, propose, stages, random
         self.head: Any = None
+        self._no_boxes = np.empty(0, dtype=int)
         self.scale = self.plain_scale = 1.0
 
     def run(self) -> tuple[np.ndarray, np.ndarray, list[BoxRegressor | None]]:
         """Learn all; return the machines' weights and intercepts, and the box regressors."""
-        seeds = self.random.randint(2**31 - 1, size=5)
-        draws = [np.random.RandomState(seed) for seed in seeds]
-        self.plain_scale = self.scale = self._mean_norm(draws[0], "norm")
+        draws = [np.random.RandomState(seed) for seed in self.random.randint(2**31 - 1, size=4)]
+        seen = self.stages.made("first look", lambda: self._look_first(draws[0]))
+        self.plain_scale = self.scale = self._scale_of(seen["norms"])
+        regressors = self._learn_regressors(seen)
         if self.options.head != "svm":
             self._learn_head(draws[1])
-            self.scale = self._mean_norm(draws[0], "head_norm")
-        regressors = self._learn_regressors(draws[2])
-        pool, positives = self._begin_pool(draws[3])
-        self._mine(pool, positives, draws[4])
+            self.scale = self._scale_of(self.stages.made("norms", lambda: self._look_at_norms(draws[2]))["norms"])
+        pool, positives = self._begin_pool(seen["vectors"], seen["windows"], draws[3])
+        del seen
+        self._mine(pool, positives, draws[3])
         return pool.coef, pool.intercept, regressors
 
     def scaled(self, regions: Regions, boxes: np.ndarray) -> Stream:
@@ -106,23 +108,78 @@ class Training:
         options = {"n_jobs": self.options.n_jobs, "verbose": self.options.verbose}
         return in_order(named, images, batch=1, label=label, total=len(images), **options)
 
+    # all that needs no machines, in one look at each image
+
+    def _look_first(self, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        """Return the objects' vectors and windows, the vectors of boxes near objects, and the norms of some boxes'."""
+        pairs = self._choose_pairs(random)
+        drawn = self._draw_norms(random)
+
+        def look(i: int) -> tuple[np.ndarray, ...]:
+            own, mine = self.y[i], pairs[pairs[:, 0] == i]
+            boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+            regions = self.open_regions(self.X[i])
+            near, others = boxes[mine[:, 1]], boxes[len(own) :][drawn.get(i, self._no_boxes)]
+            norms = [np.linalg.norm(vectors, axis=1) for _, vectors in regions.stream(others)]
+            windows = regions.windows(own.boxes)
+            truth = own.boxes[mine[:, 2]]
+            return (
+                *(regions.vectors(own.boxes), windows, regions.vectors(near), near, truth, mine[:, 3]),
+                np.concatenate([*norms, np.empty(0)]),
+            )
+
+        names = ("vectors", "windows", "near", "boxes", "truth", "classes", "norms")
+        parts = list(self._each(look, range(len(self.X)), "images"))
+        return {name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)}
+
+    def _choose_pairs(self, random: np.random.RandomState) -> np.ndarray:
+        """Choose boxes that lie near an object, so many of each class: image, box, object and class, (n, 4)."""
+        if not self.options.box_regression:
+            return np.empty((0, 4), dtype=int)
+        found = list(self._each(self._pairs_of, range(len(self.X)), "proposals"))
+        images = np.repeat(np.arange(len(found)), [len(own) for own in found])
+        pairs = np.column_stack([images, np.concatenate(found)])
+        of_classes = [np.flatnonzero(pairs[:, 3] == k) for k in range(self.n_classes)]
+        chosen = [random.permutation(mine)[: self.options.max_pairs] for mine in of_classes]
+        return pairs[np.sort(np.concatenate(chosen))]
+
+    def _pairs_of(self, i: int) -> np.ndarray:
+        """Return the boxes of an image that lie near an object: box, object and class, (n, 3)."""
+        own = self.y[i]
+        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        found = iou_matrix(boxes, own.boxes)
+        best = found.argmax(axis=1) if len(own) else np.zeros(len(boxes), dtype=int)
+        near = np.flatnonzero(found.max(axis=1, initial=-1.0) > self.options.regression_iou)
+        return np.column_stack([near, best[near], own.labels[best[near]] if len(own) else best[near]]).astype(int)
+
     # the mean norm of vectors
 
-    def _mean_norm(self, random: np.random.RandomState, name: str) -> float:
-        """Return what brings vectors to the wanted mean norm."""
+    def _draw_norms(self, random: np.random.RandomState) -> dict[int, np.ndarray]:
+        """Draw 200 boxes of 200 images: of each image their places among its proposals."""
         if self.options.feature_norm is None:
-            return 1.0
+            return {}
         images = np.sort(random.permutation(len(self.X))[:NORM_IMAGES])
-        seeds = dict(zip(images.tolist(), random.randint(2**31 - 1, size=len(images)), strict=True))
+        seeds = random.randint(2**31 - 1, size=len(images))
+        drawn = {}
+        for i, seed in zip(images.tolist(), seeds, strict=True):
+            n = len(self.propose(self.X[i]))
+            drawn[i] = np.sort(np.random.RandomState(seed).permutation(n)[:NORM_BOXES])
+        return drawn
+
+    def _look_at_norms(self, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        """Return the norms of some boxes' vectors behind the head."""
+        drawn = self._draw_norms(random)
 
         def norms(i: int) -> np.ndarray:
-            boxes = self.propose(self.X[i])
-            chosen = np.random.RandomState(seeds[i]).permutation(len(boxes))[:NORM_BOXES]
-            vectors = self.open_regions(self.X[i]).vectors(boxes[np.sort(chosen)])
-            return np.linalg.norm(self.behind_head(vectors), axis=1)
+            regions = self.open_regions(self.X[i])
+            parts = regions.stream(self.propose(self.X[i])[drawn[i]])
+            return np.concatenate([np.linalg.norm(self.behind_head(own), axis=1) for _, own in parts] or [np.empty(0)])
 
-        made = self.stages.made(name, lambda: {"norms": np.concatenate(list(self._each(norms, seeds, "norms")))})
-        mean = made["norms"].mean() if len(made["norms"]) else 0.0
+        return {"norms": np.concatenate([*self._each(norms, drawn, "norms"), np.empty(0)])}
+
+    def _scale_of(self, norms: np.ndarray) -> float:
+        """Return what brings vectors to the wanted mean norm."""
+        mean = norms.mean() if len(norms) else 0.0
         return float(self.options.feature_norm / mean) if mean > 0 else 1.0
 
     # a head, fine-tuned on windows
@@ -173,76 +230,33 @@ class Training:
 
     # boxes, regressed
 
-    def _learn_regressors(self, random: np.random.RandomState) -> list[BoxRegressor | None]:
-        if not self.options.box_regression:
-            return [None] * self.n_classes
-        made = self.stages.made("pairs", lambda: self._gather_pairs(random))
+    def _learn_regressors(self, seen: dict[str, np.ndarray]) -> list[BoxRegressor | None]:
         regressors: list[BoxRegressor | None] = []
         for k in range(self.n_classes):
-            mine = made["classes"] == k
-            known = made["vectors"][mine] * np.float32(self.plain_scale), made["boxes"][mine], made["truth"][mine]
-            enough = mine.sum() > 1
-            regressors.append(BoxRegressor.learn(*known, self.options.regression_alpha) if enough else None)
+            mine = seen["classes"] == k
+            vectors = seen["near"][mine] * np.float32(self.plain_scale)
+            known = vectors, seen["boxes"][mine], seen["truth"][mine], self.options.regression_alpha
+            regressors.append(BoxRegressor.learn(*known) if mine.sum() > 1 else None)
         return regressors
-
-    def _gather_pairs(self, random: np.random.RandomState) -> dict[str, np.ndarray]:
-        """Choose boxes that lie near an object, so many of each class, and make their vectors."""
-        found = list(self._each(self._pairs_of, range(len(self.X)), "pairs"))
-        images = np.repeat(np.arange(len(found)), [len(own) for own in found])
-        pairs = np.column_stack([images, np.concatenate(found)])  # image, box, object, class
-        chosen = []
-        for k in range(self.n_classes):
-            mine = np.flatnonzero(pairs[:, 3] == k)
-            chosen.append(random.permutation(mine)[: self.options.max_pairs])
-        pairs = pairs[np.sort(np.concatenate(chosen))]
-
-        def vectors_of(i: int) -> tuple[np.ndarray, ...]:
-            mine, own = pairs[pairs[:, 0] == i], self.y[i]
-            boxes = np.concatenate([own.boxes, self.propose(self.X[i])])[mine[:, 1]]
-            return self.open_regions(self.X[i]).vectors(boxes), boxes, own.boxes[mine[:, 2]], mine[:, 3]
-
-        names = ("vectors", "boxes", "truth", "classes")
-        empty = np.empty((0, self.options.vectorizer_.n_features_out_), dtype=np.float32)
-        parts = [(empty, np.empty((0, 4)), np.empty((0, 4)), np.empty(0, dtype=int))]
-        parts += self._each(vectors_of, np.unique(pairs[:, 0]).tolist(), "boxes near objects")
-        return {name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)}
-
-    def _pairs_of(self, i: int) -> np.ndarray:
-        """Return the boxes of an image that lie near an object: box, object and class, (n, 3)."""
-        own = self.y[i]
-        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
-        found = iou_matrix(boxes, own.boxes)
-        best = found.argmax(axis=1) if len(own) else np.zeros(len(boxes), dtype=int)
-        near = np.flatnonzero(found.max(axis=1, initial=-1.0) > self.options.regression_iou)
-        return np.column_stack([near, best[near], own.labels[best[near]] if len(own) else best[near]]).astype(int)
 
     # machines, one a class
 
-    def _begin_pool(self, random: np.random.RandomState) -> tuple[Pool, dict[tuple[float, ...], int]]:
+    def _begin_pool(
+        self, vectors: np.ndarray, windows: np.ndarray, random: np.random.RandomState
+    ) -> tuple[Pool, dict[tuple[float, ...], int]]:
         """Return the pool with the objects themselves, each window once, and where each window is in it."""
-        kept = [i for i, own in enumerate(self.y) if len(own)]
-
-        def look(i: int) -> tuple[np.ndarray, np.ndarray]:
-            regions = self.open_regions(self.X[i])
-            own = self.y[i].boxes
-            vectors = regions.vectors(own)
-            return self.behind_head(vectors) * np.float32(self.scale), regions.windows(own)
-
-        def make() -> dict[str, np.ndarray]:
-            vectors, windows = zip(*self._each(look, kept, "objects"), strict=True)
-            return {"vectors": np.concatenate(vectors), "windows": np.concatenate(windows)}
-
-        made = self.stages.made("objects", make)
-        keys = [key for i, own in self._of_images(kept, made["windows"]) for key in window_keys(i, own)]
-        classes = np.concatenate([self.y[i].labels for i in kept])
+        ends = np.cumsum([len(own) for own in self.y])
+        of_images = np.split(windows, ends[:-1])
+        keys = [key for i, own in enumerate(of_images) for key in window_keys(i, own)]
         places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
         at = np.array([places[key] for key in keys])
         _, firsts = np.unique(at, return_index=True)
         signs = np.zeros((len(places), self.n_classes), dtype=np.int8)
-        signs[at, classes] = 1
+        signs[at, np.concatenate([own.labels for own in self.y]).astype(int)] = 1
+        positive = self.behind_head(vectors[firsts]) * np.float32(self.scale)
         options = self.options
         pool = Pool(
-            made["vectors"].shape[1],
+            positive.shape[1],
             self.n_classes,
             len(places) + options.max_negatives,
             C=options.C,
@@ -251,13 +265,8 @@ class Training:
             random=random,
             n_jobs=options.n_jobs,
         )
-        pool.add(made["vectors"][firsts], signs)
+        pool.add(positive, signs)
         return pool, places
-
-    def _of_images(self, images: list[int], rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each image with its own of the rows that its objects have."""
-        ends = np.cumsum([len(self.y[i]) for i in images])
-        yield from zip(images, np.split(rows, ends[:-1]), strict=True)
 
     def _mine(self, pool: Pool, positives: dict[tuple[float, ...], int], random: np.random.RandomState) -> None:
         """Go through all images for examples against the classes."""
@@ -294,9 +303,7 @@ class Training:
         seeds = random.randint(2**31 - 1, size=len(self.X))
 
         def draw(i: int) -> Found:
-            return draw_negatives(
-                self._example(i), rules, each, np.random.RandomState(seeds[i]), self.scaled, miner.pool.coef.shape[1]
-            )
+            return draw_negatives(self._example(i), rules, each, np.random.RandomState(seeds[i]), self.scaled)
 
         miner.group(self._each(draw, range(len(self.X)), "negatives"))
         miner.end()
