@@ -180,8 +180,8 @@ def main() -> None:
     alike = correlations(images[:6])
     blocks = [
         f"ResNet-18 up to its third stage (stride 16, 256 channels), 1, 2, 3, 6 pooled by max, 20 classes; {N_BOXES} "
-        f"boxes an image, {len(images)} photographs of VOC 2007's, {JOBS} workers. Seconds an image by the wall, split as the "
-        "workers' own seconds are; SPP is timed before and after R-CNN.",
+        f"boxes an image, {len(images)} photographs of VOC 2007's, {JOBS} workers. Seconds an image by the wall, split "
+        "as the workers' own seconds are; SPP is timed before and after R-CNN.",
         table(["road", "proposals", "convolution", "pooling", "scoring", "all but proposals"], lines),
         "## R-CNN's time over the row's\n\n"
         + table(["road", "convolution", "convolution, pooling and scoring"], ratios),

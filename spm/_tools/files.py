@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import IO
 
 from ..errors import SpmError
 
 PACKAGE = __name__.partition(".")[0]
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes | memoryview, what: str) -> Path:
+def write_whole(path: str | os.PathLike[str], content: bytes | Callable[[IO[bytes]], object], what: str) -> Path:
     """Write a file whole, or not at all: under a name of its own, flushed to the disk, and then renamed.
 
     An old file of that name stays until the new one is complete, and other threads and processes that write the same
@@ -22,7 +24,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | memoryview, what:
     Parameters
     ----------
     path : path
-    content : bytes
+    content : bytes or callable
+        Or what writes to a file that it is given.
     what : str
         What to call it in a message, such as "the model".
 
@@ -45,7 +48,10 @@ def write_whole(path: str | os.PathLike[str], content: bytes | memoryview, what:
     try:
         handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(part, _mode_of(path))

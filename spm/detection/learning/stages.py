@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,8 @@ class Stages:
         """Keep arrays under a name, in place of what was there."""
         path = self._path(name)
         if path is not None:
-            content = io.BytesIO()
-            np.savez(content, **arrays)  # type: ignore[arg-type]
-            write_whole(path, content.getbuffer(), "what the training has done so far")
+            save = partial(np.savez, **arrays)  # type: ignore[arg-type]
+            write_whole(path, save, "what the training has done so far")
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{name}.npz"

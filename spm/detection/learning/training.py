@@ -118,19 +118,22 @@ class Training:
         def look(i: int) -> tuple[np.ndarray, ...]:
             own, mine = self.y[i], pairs[pairs[:, 0] == i]
             boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
-            regions = self.open_regions(self.X[i])
             near, others = boxes[mine[:, 1]], boxes[len(own) :][drawn.get(i, self._no_boxes)]
+            regions = self.open_regions(self.X[i])
             norms = [np.linalg.norm(vectors, axis=1) for _, vectors in regions.stream(others)]
-            windows = regions.windows(own.boxes)
-            truth = own.boxes[mine[:, 2]]
-            return (
-                *(regions.vectors(own.boxes), windows, regions.vectors(near), near, truth, mine[:, 3]),
-                np.concatenate([*norms, np.empty(0)]),
-            )
+            seen = regions.vectors(own.boxes), regions.windows(own.boxes), np.concatenate([*norms, np.empty(0)])
+            return regions.vectors(near), near, own.boxes[mine[:, 2]], *seen
 
-        names = ("vectors", "windows", "near", "boxes", "truth", "classes", "norms")
-        parts = list(self._each(look, range(len(self.X)), "images"))
-        return {name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)}
+        n_values = self.options.vectorizer_.n_features_out_
+        nearby, n = np.empty((len(pairs), n_values), dtype=np.float32), 0  # most of the memory, held once
+        kept = []
+        for vectors, *rest in self._each(look, range(len(self.X)), "images"):
+            nearby[n : n + len(vectors)] = vectors
+            n += len(vectors)
+            kept.append(rest)
+        names = ("boxes", "truth", "vectors", "windows", "norms")
+        joined = {name: np.concatenate(part) for name, part in zip(names, zip(*kept, strict=True), strict=True)}
+        return {"near": nearby, "classes": pairs[:, 3], **joined}
 
     def _choose_pairs(self, random: np.random.RandomState) -> np.ndarray:
         """Choose boxes that lie near an object, so many of each class: image, box, object and class, (n, 4)."""
