@@ -97,8 +97,7 @@ def speeds(images: list[str]) -> tuple[list[Any], list[Any]]:
     random = np.random.RandomState(0)
     vec = vectorizer().fit(images[:1])
     weights = random.normal(size=(N_CLASSES, vec.n_features_out_)).astype(np.float32)
-    for road in (spp, rcnn):  # compiled, and warm
-        boxes_of(images[0])
+    boxes_of(images[0])  # compiled, and warm
     maps = {scale: vectorizer(scale).fit(images[:1]) for scale in SCALES}
     for scale in SCALES:
         spp(images[0], maps[scale], weights)
