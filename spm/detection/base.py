@@ -66,6 +66,7 @@ class Detector(OpenParts):
         "add_above": number(),
         "evict_below": number(),
         "retrain_after": whole(least=1),
+        "negatives_per_image": whole(least=1),
         "max_negatives": whole(least=1),
         "use_difficult": flag,
         "head": lambda name, value: _check_head(value),

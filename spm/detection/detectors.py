@@ -51,6 +51,10 @@ class RegionDetector(Detector):
         A box comes in when its decision value is above the one, and goes when it falls below the other.
     retrain_after : int, default=2000
         So many boxes that are new to a class let machines be learned anew.
+    negatives_per_image : int, default=100
+        The hardest boxes of an image that come in at most, but for the first image, which gives all. The authors' code
+        has no bound; without one, where objects are few, every box is hard, and machines are learned anew at each
+        image.
     max_negatives : int, default=8000
         Boxes at most that are held against classes, all together; when there are more, the easiest go. It bounds the
         memory, that of as many vectors. The authors' code has no bound.
@@ -136,6 +140,7 @@ class RegionDetector(Detector):
         add_above: float = -1.0001,
         evict_below: float = -1.2,
         retrain_after: int = 2000,
+        negatives_per_image: int = 100,
         max_negatives: int = 8000,
         use_difficult: bool = True,
         head: Any = "svm",
@@ -165,6 +170,7 @@ class RegionDetector(Detector):
         self.add_above = add_above
         self.evict_below = evict_below
         self.retrain_after = retrain_after
+        self.negatives_per_image = negatives_per_image
         self.max_negatives = max_negatives
         self.use_difficult = use_difficult
         self.head = head
@@ -214,7 +220,7 @@ class CropDetector(Detector):
         Of these, how many lie around the region on each side; what is outside the image is the network's mean colour.
     C, positive_weight, intercept_scaling, feature_norm, negative_iou, hard_negatives, add_above, evict_below
         As for `RegionDetector`.
-    retrain_after, max_negatives, use_difficult, head, windows_per_image
+    retrain_after, negatives_per_image, max_negatives, use_difficult, head, windows_per_image
         As for `RegionDetector`.
     box_regression, regression_alpha, regression_iou, max_pairs
         As for `RegionDetector`, with R-CNN's own values by default: ``rcnn_train_bbox_regressor.m``.
@@ -249,6 +255,7 @@ class CropDetector(Detector):
         add_above: float = -1.0001,
         evict_below: float = -1.2,
         retrain_after: int = 2000,
+        negatives_per_image: int = 100,
         max_negatives: int = 8000,
         use_difficult: bool = True,
         head: Any = "svm",
@@ -278,6 +285,7 @@ class CropDetector(Detector):
         self.add_above = add_above
         self.evict_below = evict_below
         self.retrain_after = retrain_after
+        self.negatives_per_image = negatives_per_image
         self.max_negatives = max_negatives
         self.use_difficult = use_difficult
         self.head = head

@@ -55,6 +55,8 @@ class Rules:
         It comes in when its decision value is above the one, and goes when it falls below the other.
     retrain_after : int
         Examples that came for one class after which machines are learned anew.
+    per_image : int
+        Of an image, but for the first, the hardest are taken, so many at most.
     """
 
     n_classes: int
@@ -62,6 +64,7 @@ class Rules:
     add_above: float = -1.0001
     evict_below: float = -1.2
     retrain_after: int = 2000
+    per_image: int = 100
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,9 @@ def look_through(
         empty = np.empty((0, rules.n_classes), dtype=bool)
         return Found([], np.empty((0, 0), dtype=np.float32), empty, np.empty(0))
     mine, vectors, against, hardness = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    if machines is not None and len(mine) > rules.per_image:
+        hardest = np.sort(np.argsort(-hardness, kind="stable")[: rules.per_image])
+        mine, vectors, against, hardness = mine[hardest], vectors[hardest], against[hardest], hardness[hardest]
     return Found(window_keys(example.number, windows[mine]), vectors, against, hardness)
 
 

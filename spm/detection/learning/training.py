@@ -275,7 +275,12 @@ class Training:
         """Go through all images for examples against the classes."""
         options = self.options
         rules = Rules(
-            self.n_classes, options.negative_iou, options.add_above, options.evict_below, options.retrain_after
+            self.n_classes,
+            options.negative_iou,
+            options.add_above,
+            options.evict_below,
+            options.retrain_after,
+            options.negatives_per_image,
         )
         miner = Miner(pool, positives, rules)
         if not options.hard_negatives:
