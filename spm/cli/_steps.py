@@ -78,10 +78,10 @@ def make_model(arguments: argparse.Namespace) -> Any:
 
 def set_options(model: Any, options: dict[str, Any], own: Sequence[str], known: Sequence[str] | None = None) -> Any:
     """Set options of a model and its steps, those that are `known` or, by default, all that it has."""
-    known = sorted(model.get_params(deep=True) if known is None else known)
+    names = sorted(model.get_params(deep=True) if known is None else known)
     for name in options:
-        if name not in known:
-            raise _no_option(name, own, known)
+        if name not in names:
+            raise _no_option(name, list(own), names)
     return model.set_params(**options)
 
 

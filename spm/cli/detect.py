@@ -100,9 +100,11 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--least-score",
         type=float,
-        default=0.0,
         metavar="X",
-        help="from which score on an object is told (default: 0; fewer objects are missed below, more are wrong)",
+        help="score above which an object is told (default: the model's own, -1.5 unless set)",
+    )
+    command.add_argument(
+        "--most", type=_count, default=10, metavar="N", help="objects of a photograph, the surest (default: 10)"
     )
     command.add_argument("--draw", metavar="DIR", help="write the photographs with what was found drawn over them here")
     add_json(command)
@@ -134,6 +136,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not numbers or min(numbers) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes in pixels, such as 480,688")
     return numbers
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of objects, 1 or more")
+    return int(text)
 
 
 def _overlap(text: str) -> float | str:
@@ -235,7 +243,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     from ..evaluation.detection import find_objects
 
     places = _places(arguments)
-    model = _load(arguments.model).set_params(least_score=arguments.least_score)
+    model = _load(arguments.model)
+    if arguments.least_score is not None:
+        model.set_params(least_score=arguments.least_score)
     table = None if arguments.json else _table(arguments.images, model.classes_)
 
     def tell(i: int, found: Any) -> None:
@@ -245,7 +255,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         if places and not isinstance(found, ImageError):
             _draw(arguments.images[i], found, places[i])
 
-    result = find_objects(model, arguments.images, on_image=tell, **work_options(arguments))
+    result = find_objects(model, arguments.images, most=arguments.most, on_image=tell, **work_options(arguments))
     if arguments.json:
         print_json(_finds(arguments.images, result))
     if not result.used:
@@ -319,6 +329,7 @@ def _draw(image: str, found: Any, place: Path) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from ..detection import average_precision, confusion_table, error_table
+    from ..detection.metrics.matching import best_finds
     from ..evaluation.detection import find_objects
 
     check_report(arguments)
@@ -333,7 +344,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     iou = 0.5 if arguments.iou == COCO_RANGE else arguments.iou
     measured = average_precision(true, result.objects, iou=arguments.iou, rule=arguments.rule)
     errors = error_table(true, result.objects, iou=iou)
-    confusion = confusion_table(true, result.objects, iou=iou, min_score=0.0)
+    confusion = confusion_table(true, best_finds(true, result.objects), iou=iou)
     if arguments.json:
         tables = {"errors": _document(errors), "confusion": _document(confusion)}
         print_json({**_figures(measured), **tables, "data": _about(data), "n_images": len(true), "seconds": seconds,
@@ -341,9 +352,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     else:
         told = f"{100 * measured.mean:.1f} % mean average precision"
         print(f"{told} ({len(true)} images, {_about(data)}, {seconds / len(true):.2f} s each{count(result.skipped)})\n")
-        print(printable(measured, keep="\n"))
+        print(printable(str(measured).replace("  nan", "    -"), keep="\n"))
         print(f"\nThe best finds of each class, as many as it has objects, at an overlap of {iou:g}:\n\n{errors}")
-        print(f"\nWhat is taken for what, of finds that score 0 or more:\n\n{confusion}")
+        print(f"\nWhat is taken for what, of the same finds:\n\n{confusion}")
     if arguments.report is not None:
         _report(arguments, model, data, result)
 

@@ -22,6 +22,7 @@ def find_objects(
     images: Sequence[Any],
     *,
     on_error: str = "raise",
+    most: int | None = None,
     n_jobs: int | None = None,
     verbose: bool = False,
     on_image: Callable[[int, Any], None] | None = None,
@@ -35,6 +36,8 @@ def find_objects(
     images : sequence of paths or arrays
     on_error : {"raise", "skip"}, default="raise"
         ``"skip"`` drops the images that cannot be used, logs a warning for each and reports them.
+    most : int, optional
+        How many objects of an image are kept, the surest. By default all.
     n_jobs : int or None
     verbose : bool, default=False
         Whether to show progress on standard error after two seconds.
@@ -54,7 +57,7 @@ def find_objects(
     """
     check_choice("on_error", on_error, ON_ERROR)
     found = Bunch(objects=[], used=[], skipped=[])
-    look = partial(_look, model=model, on_error=on_error)
+    look = partial(_look, model=model, on_error=on_error, most=most)
     results = in_order(look, images, n_jobs=n_jobs, batch=1, label="objects", total=len(images), verbose=verbose)
     for i, result in enumerate(results):
         if isinstance(result, ImageError):
@@ -68,9 +71,9 @@ def find_objects(
     return found
 
 
-def _look(image: Any, model: Any, on_error: str) -> Objects | ImageError:
+def _look(image: Any, model: Any, on_error: str, most: int | None) -> Objects | ImageError:
     try:
-        return model.find(image)
+        return model.find(image)[:most]
     except ImageError as error:
         if on_error == "raise":
             raise

@@ -22,8 +22,8 @@ def words_detection(
 ) -> RegionDetector:
     """Return the handcrafted detector: regions as spatial pyramids of 200 SIFT words, all else as in SPP-net.
 
-    No paper's: the detector of `sppnet2014_detection` with words over 1x1, 2x2 and 4x4 cells, square roots of shares, in
-    place of a network's maps. It needs no network.
+    No paper's: the detector of `sppnet2014_detection` with words over 1x1, 2x2 and 4x4 cells, square roots of shares,
+    in place of a network's maps. It needs no network.
 
     Parameters
     ----------
