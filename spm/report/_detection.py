@@ -56,8 +56,9 @@ def class_table(measured: AveragePrecision) -> Html:
 
 
 def curves(found: Mapping[Any, PrecisionRecall], measured: AveragePrecision) -> Html:
-    """Return a small curve of precision over recall for each class."""
-    shown = [label for label, curve in found.items() if curve.n_objects][:MOST_CURVES]
+    """Return a small curve of precision over recall for each class, the best first."""
+    able = [label for label, curve in found.items() if curve.n_objects]
+    shown = sorted(able, key=lambda label: -measured.by_class[label])[:MOST_CURVES]
     figures = []
     for label in shown:
         source = drawing(partial(_curve, curve=found[label]), SIZE)
@@ -67,19 +68,31 @@ def curves(found: Mapping[Any, PrecisionRecall], measured: AveragePrecision) -> 
     note = "Precision over recall at the overlap of the tables below."
     if len(shown) < len(found):
         note += f" {len(shown)} of {len(found)} classes are drawn."
-    return join([element("p", note, class_="note"), element("div", join(figures), class_="curves")])
+    return element("div", element("p", note, class_="note"), element("div", join(figures), class_="curves"))
 
 
 def _curve(figure: Any, curve: PrecisionRecall) -> None:
     axes = figure.subplots()
-    recall, precision = [0.0, *curve.recall], [*curve.precision[:1], *curve.precision]
-    if len(curve.recall):
-        axes.plot(recall, precision, drawstyle="steps-post", linewidth=1.2)
-        axes.fill_between(recall, precision, step="post", alpha=0.2)
+    corners = _corners(curve.recall)
+    recall, precision = curve.recall[corners], curve.precision[corners]
+    axes.plot(recall, precision, linewidth=1.2)
+    axes.fill_between(recall, precision, alpha=0.2)
     axes.set(xlim=(0, 1), ylim=(0, 1.04), xlabel="recall", ylabel="precision", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axes.tick_params(labelsize=7)
     axes.xaxis.label.set_size(8)
     axes.yaxis.label.set_size(8)
+
+
+def _corners(recall: np.ndarray) -> np.ndarray:
+    """Return where a curve turns: the first and the last find at each recall; those between lie on a line down.
+
+    Examples
+    --------
+    >>> _corners(np.array([0.0, 0.0, 0.0, 0.5, 1.0, 1.0]))
+    array([0, 2, 3, 4, 5])
+    """
+    rises = np.flatnonzero(np.diff(recall) > 0)
+    return np.unique([0, *rises, *(rises + 1), len(recall) - 1]) if len(recall) else np.empty(0, dtype=int)
 
 
 def error_rows(errors: CountTable) -> Html:
