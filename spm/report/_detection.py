@@ -67,16 +67,18 @@ def curves(found: Mapping[Any, PrecisionRecall], measured: AveragePrecision) -> 
         figures.append(element("figure", element("img", src=source, alt=alt), element("figcaption", text)))
     note = "Precision over recall at the overlap of the tables below."
     if len(shown) < len(found):
-        note += f" {len(shown)} of {len(found)} classes are drawn."
+        note += f" {len(shown)} of {len(found)} classes are drawn, those that have objects."
     return element("div", element("p", note, class_="note"), element("div", join(figures), class_="curves"))
 
 
 def _curve(figure: Any, curve: PrecisionRecall) -> None:
     axes = figure.subplots()
     corners = _corners(curve.recall)
-    recall, precision = curve.recall[corners], curve.precision[corners]
-    axes.plot(recall, precision, linewidth=1.2)
-    axes.fill_between(recall, precision, alpha=0.2)
+    recall = np.append(0.0, curve.recall[corners])
+    precision = np.append(curve.precision[:1], curve.precision[corners])
+    if len(corners):
+        axes.plot(recall, precision, linewidth=1.2)
+        axes.fill_between(recall, precision, alpha=0.2)
     axes.set(xlim=(0, 1), ylim=(0, 1.04), xlabel="recall", ylabel="precision", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axes.tick_params(labelsize=7)
     axes.xaxis.label.set_size(8)
