@@ -103,8 +103,8 @@ def match_class(
 
     References
     ----------
-    .. [1] M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2; ``VOCevaldet.m``
-       of the development kit.
+    M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2; ``VOCevaldet.m``
+    of the development kit.
     """
     parts, n_objects = [], 0
     for i, (truth, finds) in enumerate(zip(true, found, strict=True)):

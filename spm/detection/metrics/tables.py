@@ -117,8 +117,8 @@ def error_table(
 
     References
     ----------
-    .. [1] D. Hoiem, Y. Chodpathumwan, Q. Dai 2012, "Diagnosing Error in Object Detectors", section 2.2, where
-       duplicates count as localisation. One for each object is theirs.
+    D. Hoiem, Y. Chodpathumwan, Q. Dai 2012, "Diagnosing Error in Object Detectors", section 2.2, where
+    duplicates count as localisation. One for each object is theirs.
 
     Examples
     --------
