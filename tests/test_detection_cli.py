@@ -358,7 +358,7 @@ def test_in_a_browser(browser, page, width, scheme):  # noqa: F811 (the fixture)
     context = browser.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme)
     shown, events, requests = context.new_page(), [], []
     for event in ("console", "pageerror", "dialog"):
-        shown.on(event, events.append)
+        shown.on(event, lambda told: events.append(told))
     shown.on("request", lambda request: requests.append(request.url))
     shown.goto(page.as_uri())
     assert events == [] and [url for url in requests if not url.startswith("data:")] == [page.as_uri()]

@@ -1,0 +1,1 @@
+"""Vectors of regions and what they show in, the machines, heads and regressors of a detector out."""
