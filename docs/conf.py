@@ -122,14 +122,22 @@ INTRODUCTION = (
 )
 
 
+def commands_of(parser):
+    """Yield the parser of every command, those within a command behind it."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict) and not action.option_strings and action.nargs == "A...":
+            for command in action.choices.values():
+                yield command
+                yield from commands_of(command)
+
+
 def write_commands(path):
     """Write the help of every command."""
     os.environ["COLUMNS"] = "80"
     parser = spm.cli._parser()
-    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
     lines = ["# The command `spm`", "", COMMANDS, "", "```text", parser.format_help().rstrip(), "```"]
-    for name, command in commands.items():
-        lines += ["", f"## spm {name}", "", "```text", command.format_help().rstrip(), "```"]
+    for command in commands_of(parser):
+        lines += ["", f"## {command.prog}", "", "```text", command.format_help().rstrip(), "```"]
     write(path, "\n".join(lines) + "\n")
 
 

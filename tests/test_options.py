@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import BaseShuffleSplit
 
 import spm
+from spm import detection
 from spm._tools.options import anything, check_options
 
 RANDOM = np.random.default_rng(0)
@@ -20,6 +21,17 @@ LABELS = np.arange(60) % 2
 
 def vectorizer():
     return spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=2), reduce=PCA(4), sample_per_image=50)
+
+
+BOXES = [[0, 0, 40, 36], [2, 2, 40, 38], [20, 10, 48, 40], [0, 20, 10, 40], [30, 0, 48, 12]]
+OBJECTS = [detection.Objects(BOXES[:1], ["a"])]
+DETECTING = {
+    "vectorizer": vectorizer(),
+    "proposals": detection.GivenBoxes(lambda image: BOXES),
+    "max_negatives": 4,
+    "windows_per_image": 4,
+    "random_state": 0,
+}
 
 
 DOORS = {  # an instance of every public class with options, and what checks them
@@ -44,6 +56,13 @@ DOORS = {  # an instance of every public class with options, and what checks the
     spm.HomogeneousMap(): lambda made: made.fit(DESCRIPTORS),
     spm.KernelSVC(): lambda made: made.fit(DESCRIPTORS, LABELS),
     spm.MultiViewClassifier(spm.presets.spp2014()): lambda made: made.fit([IMAGE, IMAGE.T] * 2, [0, 1] * 2),
+    detection.SelectiveSearch(size=40): lambda made: made.propose(IMAGE),
+    detection.EdgeBoxes(): lambda made: made.propose(IMAGE),
+    detection.SlidingWindows(): lambda made: made.propose(IMAGE),
+    detection.GivenBoxes(lambda image: BOXES): lambda made: made.propose(IMAGE),
+    detection.FineTunedHead(hidden=(2,), n_steps=1): lambda made: made.fit(DESCRIPTORS, LABELS - 1),
+    detection.RegionDetector(**DETECTING): lambda made: made.fit([IMAGE], OBJECTS),
+    detection.CropDetector(**DETECTING, crop_size=40, context=4): lambda made: made.fit([IMAGE], OBJECTS),
     spm.PerClassShuffleSplit(n_train=2): lambda made: list(made.split(LABELS, LABELS)),
 }
 
@@ -69,7 +88,7 @@ def with_option(made, name, value):
 
 
 def test_every_public_class_with_options_is_here():
-    kinds = {getattr(spm, name) for name in spm._HOMES}
+    kinds = {getattr(spm, name) for name in spm._HOMES} | {getattr(detection, name) for name in detection.__all__}
     kinds = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseEstimator | BaseShuffleSplit)}
     assert {type(made) for made in DOORS} == kinds
 
@@ -85,6 +104,8 @@ def test_every_option_is_checked_at_the_door(made, name):
     for wrong in (object(), "nothing of the kind", -1.5, [], np.zeros((2, 2))):
         if name in ("memory", "model") and isinstance(wrong, str):
             continue  # a path
+        if name in ("add_above", "evict_below", "least_score") and isinstance(wrong, float):
+            continue  # a decision value
         if name == "norm" and isinstance(wrong, list):
             continue  # no norm
         with pytest.raises(spm.SpmError, match=rf"\b{name}\b|vectorizers but"):

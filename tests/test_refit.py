@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import spm
+from spm import detection
 
 RANDOM = np.random.default_rng(0)
 DESCRIPTORS = RANDOM.random((60, 4), dtype=np.float32)
@@ -27,6 +28,15 @@ def vectorizer(**options):
 
 def views(**options):
     return spm.MultiViewClassifier(spm.presets.spp2014(), sizes=(40,), window=40, **options)
+
+
+BOXES = [[0, 0, 40, 36], [2, 2, 40, 38], [20, 10, 48, 40], [0, 20, 10, 40], [30, 0, 48, 12]]
+OBJECTS = [detection.Objects(BOXES[:1], ["a"])] * 6
+
+
+def detector(kind, **options):
+    proposals = detection.GivenBoxes(lambda image: BOXES)
+    return kind(vectorizer=vectorizer(), proposals=proposals, max_negatives=4, random_state=0, **options)
 
 
 CASES = [  # an estimator; the options of another fit, for which less is learned; what both learn from
@@ -46,6 +56,9 @@ CASES = [  # an estimator; the options of another fit, for which less is learned
     (spm.KernelSum([("a", vectorizer())], kernels=["linear"]), {"kernels": ["chi2"]}, (IMAGES,)),
     (spm.KernelProduct([("a", vectorizer())], kernels=["linear"]), {"kernels": ["chi2"]}, (IMAGES,)),
     (views(), {"whole": True}, (IMAGES, KINDS)),
+    (detection.FineTunedHead(hidden=(2,), n_steps=1), {"n_steps": 2}, (DESCRIPTORS, LABELS - 1)),
+    (detector(detection.RegionDetector), {"box_regression": False, "C": 1.0}, (IMAGES, OBJECTS)),
+    (detector(detection.CropDetector, crop_size=40, context=4), {"box_regression": False}, (IMAGES, OBJECTS)),
 ]
 cases = pytest.mark.parametrize(("made", "other", "data"), CASES, ids=lambda value: type(value).__name__)
 
@@ -55,7 +68,7 @@ def learned(estimator):
 
 
 def test_every_estimator_that_learns_is_here():
-    kinds = {getattr(spm, name) for name in spm._HOMES}
+    kinds = {getattr(spm, name) for name in spm._HOMES} | {getattr(detection, name) for name in detection.__all__}
     kinds = {kind for kind in kinds if isinstance(kind, type) and hasattr(kind, "fit") and hasattr(kind, "get_params")}
     assert {type(made) for made, _, _ in CASES} == kinds
 

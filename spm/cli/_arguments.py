@@ -51,12 +51,11 @@ def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
 
-def add_work_options(command: argparse.ArgumentParser) -> None:
+def add_work_options(command: argparse.ArgumentParser, *, on_error: str = "raise") -> None:
     """Add how the work is done: by how many, and what about bad images."""
     command.add_argument("--jobs", type=_jobs, default=-1, metavar="N", help="workers (default: -1, one a core)")
-    command.add_argument(
-        "--on-error", choices=("raise", "skip"), default="raise", help="what to do about a bad image (default: raise)"
-    )
+    text = "what to do about a bad image (default: %(default)s)"
+    command.add_argument("--on-error", choices=("raise", "skip"), default=on_error, help=text)
 
 
 def _seed(text: str) -> int:

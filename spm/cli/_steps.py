@@ -72,12 +72,17 @@ def make_model(arguments: argparse.Namespace) -> Any:
     given = {"n_jobs": arguments.jobs, "verbose": is_watched(), "random_state": arguments.seed}
     given |= {name: value for name, value in options.items() if name in own}
     model = presets.make(arguments.preset, **given)
-    steps = {name: value for name, value in options.items() if name not in own}
-    known = sorted(name for name in model.get_params(deep=True) if "__" in name)
-    for name in steps:
-        if name not in known:
-            raise _no_option(name, own, known)
-    return model.set_params(**steps)
+    known = [name for name in model.get_params(deep=True) if "__" in name]
+    return set_options(model, {name: value for name, value in options.items() if name not in own}, own, known)
+
+
+def set_options(model: Any, options: dict[str, Any], own: Sequence[str], known: Sequence[str] | None = None) -> Any:
+    """Set options of a model and its steps, those that are `known` or, by default, all that it has."""
+    names = sorted(model.get_params(deep=True) if known is None else known)
+    for name in options:
+        if name not in names:
+            raise _no_option(name, list(own), names)
+    return model.set_params(**options)
 
 
 def check_preset_options(names: Sequence[str], options: dict[str, Any]) -> None:

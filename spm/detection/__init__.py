@@ -2,7 +2,7 @@
 
 from .detectors import CropDetector, RegionDetector
 from .drawing import draw
-from .formats import load_coco, load_voc, load_yolo, save_coco, save_voc, save_yolo
+from .formats import load_coco, load_objects, load_voc, load_yolo, save_coco, save_voc, save_yolo
 from .learning.box_regression import BoxRegressor
 from .learning.head import FineTunedHead
 from .metrics import (
@@ -38,6 +38,7 @@ __all__ = [
     "error_table",
     "iou_matrix",
     "load_coco",
+    "load_objects",
     "load_voc",
     "load_yolo",
     "nms",

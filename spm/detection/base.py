@@ -147,7 +147,7 @@ class Detector(OpenParts):
         check_is_fitted(self)
         X = check_images(X)
         options = {"n_jobs": self.n_jobs, "verbose": self.verbose, "label": "objects", "total": len(X)}
-        return list(in_order(self._objects_of, X, batch=1, **options))
+        return list(in_order(self.find, X, batch=1, **options))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean average precision at an overlap of 0.5, as PASCAL VOC 2007 measures it."""
@@ -170,7 +170,15 @@ class Detector(OpenParts):
     def _behind_head(self, vectors: np.ndarray) -> np.ndarray:
         return vectors if self.head_ is None or not len(vectors) else self.head_.transform(vectors)
 
-    def _objects_of(self, image: Any) -> Objects:
+    def find(self, image: Any) -> Objects:
+        """Return the objects of one image, the surest first, as `predict` does for several.
+
+        Raises
+        ------
+        ImageError
+            For an image that cannot be used; the message names the file.
+        """
+        check_is_fitted(self)
         with naming(image):
             boxes = remembered_boxes(self.proposals_, image, self.memory)
             if not len(boxes):

@@ -34,8 +34,8 @@ def iou_matrix(a: Any, b: Any) -> np.ndarray:
 
     References
     ----------
-    .. [1] M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2. Its pixels are
-       counted, both ends included; with half-open edges the same number needs no "+1".
+    M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2. Its pixels are
+    counted, both ends included; with half-open edges the same number needs no "+1".
 
     Examples
     --------
@@ -76,8 +76,8 @@ def nms(boxes: Any, scores: Any, labels: Any = None, iou: float = 0.3) -> np.nda
 
     References
     ----------
-    .. [1] R. Girshick et al. 2014, "Rich feature hierarchies for accurate object detection and semantic segmentation",
-       section 2.2; 0.3 is the value of its code.
+    R. Girshick et al. 2014, "Rich feature hierarchies for accurate object detection and semantic segmentation",
+    section 2.2; 0.3 is the value of its code.
 
     Examples
     --------

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tools.public import public
 from ..detection import CropDetector, RegionDetector, SelectiveSearch
+from ..detection.base import Detector, words_vectorizer
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from ._shared import Levels
 from .networks import feature_map
 
 SIDE = 224  # what the networks of today are trained on, in place of the 227 of the authors' AlexNet
+
+
+@public("spm.presets")
+def words_detection(
+    *, memory: Any = None, n_jobs: int | None = None, verbose: bool = False, random_state: Any = None
+) -> RegionDetector:
+    """Return the handcrafted detector: regions as spatial pyramids of 200 SIFT words, all else as in SPP-net.
+
+    No paper's: the detector of `sppnet2014_detection` with words over 1x1, 2x2 and 4x4 cells, square roots of shares,
+    in place of a network's maps. It needs no network.
+
+    Parameters
+    ----------
+    memory, n_jobs, verbose, random_state
+        As for `spm.detection.RegionDetector`.
+
+    Returns
+    -------
+    spm.detection.RegionDetector
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.words_detection().vectorizer.encoder
+    BagOfWords()
+    """
+    return RegionDetector(
+        vectorizer=words_vectorizer(),
+        proposals=SelectiveSearch(),
+        memory=memory,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        random_state=random_state,
+    )
 
 
 @public("spm.presets")
@@ -125,3 +160,11 @@ def sppnet2014_detection(
 def _vectorizer(features: Any, levels: Levels) -> PyramidVectorizer:
     pyramid = SpatialPyramid(levels=levels, pool="max", weights=None)
     return PyramidVectorizer(features=features, pyramid=pyramid, norm=None)
+
+
+DETECTORS: dict[str, Callable[..., Detector]] = {
+    "words": words_detection,
+    "sppnet2014_detection": sppnet2014_detection,
+    "rcnn2014": rcnn2014,
+}
+"""What ``spm detect train --preset`` takes."""

@@ -1,4 +1,4 @@
-"""Reports: results of `spm.evaluate` and `spm.compare` in, one HTML page that needs nothing else out.
+"""Reports: results of `spm.evaluate` and `spm.compare`, or objects found, in, one page that needs nothing else out.
 
 A page holds its pictures and its style, runs no script and fetches nothing. It needs matplotlib:
 ``pip install matplotlib``.
@@ -7,22 +7,28 @@ A page holds its pictures and its style, runs no script and fetches nothing. It 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._tools.files import write_whole
+from ..detection import average_precision, confusion_table, error_table, precision_recall
+from ..detection.metrics.matching import best_finds, check_pair
 from ..errors import SpmError, check_number
 from ..evaluation.comparison import COLUMNS
 from ..images import check_images
 from ..plots._axes import need
-from ._html import page, section, table
+from ._detection import objects_digest, parts_of
+from ._finds import Found
+from ._html import element, page, section, table
 from ._origin import origin
 from ._outcome import MOST_THUMBNAILS, outcome_of
 from ._sections import about_data, details, headline, rows_of
 
-__all__ = ["comparison_page", "evaluation_page", "write_page"]
+__all__ = ["comparison_page", "detection_page", "evaluation_page", "write_page"]
 
 
 def evaluation_page(
@@ -157,6 +163,94 @@ def comparison_page(
             skipped=result.skipped,
         ),
     )
+
+
+def detection_page(
+    images: Any,
+    y_true: Any,
+    y_pred: Any,
+    *,
+    iou: Any = 0.5,
+    rule: str = "voc2007",
+    model: Any = None,
+    title: str = "Detection",
+    command: str | None = None,
+    skipped: Sequence[tuple[str, str]] = (),
+    n_jobs: int | None = None,
+) -> str:
+    """Return a page about what a detector found: precisions, curves, errors, confusions, and finds drawn.
+
+    Parameters
+    ----------
+    images : sequence of paths or arrays
+    y_true, y_pred : list of Objects
+        What is true in each, and what was found, with scores.
+    iou, rule
+        As for `spm.detection.average_precision`. Curves, tables and pictures go by an overlap of 0.5 where `iou` is no
+        single number.
+    model : detector, optional
+        What the page says of where its figures come from.
+    title, command
+        As for `evaluation_page`.
+    skipped : sequence of (name, reason)
+        Images that could not be used.
+    n_jobs : int or None
+        Threads that draw.
+
+    Returns
+    -------
+    str
+        HTML. Names of files and classes are escaped.
+
+    Raises
+    ------
+    SpmError
+        For lists of other lengths, and as `spm.detection.average_precision`.
+    MissingDependencyError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spm.detection import Objects
+    >>> image = np.full((60, 80), 128, np.uint8)
+    >>> true, found = Objects([[5, 5, 40, 40]], ["dog"]), Objects([[5, 5, 40, 44]], ["dog"], [0.8])
+    >>> detection_page([image], [true], [found])[:15]
+    '<!DOCTYPE html>'
+    """
+    need("matplotlib")
+    images = check_images(images)
+    true, found, labels = check_pair(y_true, y_pred)
+    if len(true) != len(images):
+        raise SpmError(f"y_true must have one Objects for each of the {len(images)} images, got {len(true)}")
+    measured = average_precision(true, found, iou=iou, rule=rule)
+    overlap = float(iou) if isinstance(iou, Real) else 0.5
+    tables = (
+        precision_recall(true, found, iou=overlap),
+        error_table(true, found, iou=overlap),
+        confusion_table(true, best_finds(true, found), iou=overlap),
+    )
+    digest, n_objects = objects_digest(true)
+    facts = [("objects", element("span", f"{n_objects}, SHA-256 of boxes and labels ", element("code", digest)))]
+    return page(
+        title,
+        *parts_of(Found(images, true, found, labels, overlap), measured, *tables, n_jobs=n_jobs),
+        origin(
+            {"": (images, np.full(len(images), "."))},
+            [] if model is None else [model],
+            seed=getattr(model, "random_state", None),
+            command=command,
+            skipped=skipped,
+            more=facts,
+            note=PATHS_NOTE,
+        ),
+    )
+
+
+PATHS_NOTE = (
+    "The digest of the data is the SHA-256 of the lines that sha256sum prints for its files, as ./name in their "
+    "folder, in the order of the list."
+)
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> Path:

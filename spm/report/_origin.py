@@ -97,13 +97,16 @@ def origin(
     seed: Any,
     command: str | None,
     skipped: Sequence[tuple[str, str]],
+    more: Sequence[tuple[str, Any]] = (),
+    note: str | None = None,
 ) -> Html:
-    """Return the part of a page that says how to come to its figures again."""
+    """Return the part of a page that says how to come to its figures again, also by `more` facts."""
     facts: list[tuple[str, Any]] = [("seed", "not told" if seed is None else seed)]
     for name, (images, labels) in data.items():
         digest, size = data_digest(images, labels)
         about = f"{name}{': ' if name else ''}{len(images)} images, {size:,} bytes, SHA-256 "
         facts.append(("data", element("span", about, element("code", digest))))
+    facts += more
     found = {name: digest for model in models for name, digest in networks(model).items()}
     facts += [("network", element("span", f"{n}: SHA-256 ", element("code", d))) for n, d in found.items()]
     facts += _models(models)
@@ -113,7 +116,7 @@ def origin(
     parts = [element("dl", *(join([element("dt", name), element("dd", value)]) for name, value in facts))]
     if command is not None:
         parts.insert(0, element("pre", element("code", command)))
-    parts.append(element("p", DIGEST_NOTE, class_="note"))
+    parts.append(element("p", note or DIGEST_NOTE, class_="note"))
     if skipped:
         title = element("summary", f"{len(skipped)} images were skipped")
         parts.append(element("details", title, table(["image", "why"], skipped, n_texts=2)))

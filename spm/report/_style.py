@@ -54,6 +54,20 @@ tr:has(strong) { background: var(--card); }
 .cards figcaption { display: flex; gap: .75rem; margin-bottom: .5rem; }
 .cards .map { display: block; width: 100%; height: auto; background: #fff; border-radius: .25rem; }
 .cards figcaption img { width: 4.5rem; height: 4.5rem; flex: none; object-fit: contain; border-radius: .25rem; }
+.finds { grid-template-columns: repeat(auto-fill, minmax(min(16rem, 100%), 1fr)); align-items: start; }
+.finds figcaption { display: block; margin: .5rem 0 0; color: var(--ink); }
+.finds .find { display: block; width: 100%; height: auto; border-radius: .25rem; }
+.curves { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
+.curves figure { margin: 0; }
+.curves img { display: block; width: 100%; height: auto; background: #fff; border-radius: .375rem; }
+.curves figcaption { text-align: center; color: var(--ink); }
+.confusion { font-size: .8125rem; }
+.confusion th[scope=col] { vertical-align: bottom; padding: .3rem .1rem; }
+.confusion th[scope=col] span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 11rem; }
+.confusion td { min-width: 1.9rem; padding: .2rem .3rem; }
+.confusion td:first-child, .confusion td:last-child { min-width: 1.9rem; }
+.confusion td { background: color-mix(in srgb, var(--bar) var(--heat, 0%), transparent); }
+.confusion th[scope=row] { position: sticky; left: 0; background: var(--paper); white-space: nowrap; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .375rem; padding: .75rem; }
 pre { white-space: pre-wrap; font-size: .875rem; }
 code { font-family: ui-monospace, monospace; }

@@ -108,13 +108,21 @@ def _find(root: Path) -> Path:
     """Return the folder that has VOC's three, itself or one or two below."""
     if not root.is_dir():
         raise SpmError(f"{root}: there is no such folder; {_LAYOUT}")
+    places = find_voc(root)
+    if len(places) > 1:
+        raise SpmError(f"{root} holds {', '.join(place.name for place in places)}: give one of them")
+    if places:
+        return places[0]
+    raise SpmError(f"{root}: there are no {' and '.join(_FOLDERS)} in it; {_LAYOUT}")
+
+
+def find_voc(root: Path) -> list[Path]:
+    """Return the folders that have VOC's three: the given one itself, or those one or else two below."""
     for depth in ("", "*", "*/*"):
         places = sorted(place for place in (root.glob(depth) if depth else [root]) if _is_voc(place))
-        if len(places) > 1:
-            raise SpmError(f"{root} holds {', '.join(place.name for place in places)}: give one of them")
         if places:
-            return places[0]
-    raise SpmError(f"{root}: there are no {' and '.join(_FOLDERS)} in it; {_LAYOUT}")
+            return places
+    return []
 
 
 def _is_voc(place: Path) -> bool:

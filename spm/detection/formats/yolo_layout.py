@@ -60,6 +60,11 @@ def find_layout(root: Path) -> Layout:
     return _by_folders(root)
 
 
+def is_yolo(root: Path) -> bool:
+    """Whether a folder says that it is of this layout: it has settings, or a list of names."""
+    return any([*root.glob("*.yaml"), *root.glob("*.yml")]) or any((root / name).is_file() for name in _LISTS)
+
+
 def label_file(image: str) -> str:
     """Return where the label of an image lies: in ``labels`` for ``images``, the last of that name, or else beside it.
 

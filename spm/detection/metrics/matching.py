@@ -65,6 +65,24 @@ def scores_of(finds: Objects) -> np.ndarray:
     return np.empty(0) if finds.scores is None else finds.scores
 
 
+def best_finds(true: Sequence[Objects], found: Sequence[Objects]) -> list[Objects]:
+    """Return what was found without a detector's long tail: of each class the best finds, as many as it has objects.
+
+    Examples
+    --------
+    >>> found = Objects([[0, 0, 9, 9], [0, 0, 8, 9], [1, 0, 9, 9]], ["dog", "cat", "dog"], [0.1, 0.9, 0.5])
+    >>> best_finds([Objects([[0, 0, 9, 9]], ["dog"])], [found])
+    [Objects([[1, 0, 9, 9]], ['dog'], scores=[0.5])]
+    """
+    kept = [np.zeros(len(finds), dtype=bool) for finds in found]
+    for label in classes_of(true, found):
+        n = sum(int(((objects.labels == label) & ~objects.difficult).sum()) for objects in true)
+        own = [(i, k) for i, finds in enumerate(found) for k in np.flatnonzero(finds.labels == label)]
+        for i, k in sorted(own, key=lambda place: -scores_of(found[place[0]])[place[1]])[:n]:
+            kept[i][k] = True
+    return [finds[which] for finds, which in zip(found, kept, strict=True)]
+
+
 def match_class(
     true: Sequence[Objects], found: Sequence[Objects], label: Any, iou: float, max_per_image: int | None = None
 ) -> Matches:
@@ -85,8 +103,8 @@ def match_class(
 
     References
     ----------
-    .. [1] M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2; ``VOCevaldet.m``
-       of the development kit.
+    M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2; ``VOCevaldet.m``
+    of the development kit.
     """
     parts, n_objects = [], 0
     for i, (truth, finds) in enumerate(zip(true, found, strict=True)):

@@ -143,8 +143,9 @@ def average_precision(
 
     References
     ----------
-    .. [1] M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
-    .. [2] T.-Y. Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; https://cocodataset.org/#detection-eval.
+    M. Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
+
+    T.-Y. Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; https://cocodataset.org/#detection-eval.
 
     Examples
     --------

@@ -117,8 +117,8 @@ def error_table(
 
     References
     ----------
-    .. [1] D. Hoiem, Y. Chodpathumwan, Q. Dai 2012, "Diagnosing Error in Object Detectors", section 2.2, where
-       duplicates count as localisation. One for each object is theirs.
+    D. Hoiem, Y. Chodpathumwan, Q. Dai 2012, "Diagnosing Error in Object Detectors", section 2.2, where
+    duplicates count as localisation. One for each object is theirs.
 
     Examples
     --------
@@ -135,12 +135,12 @@ def error_table(
     if per_object is not None:
         check_number("per_object", per_object, above=0)
     true, found, labels = check_pair(y_true, y_pred)
-    alike = _alike(similar, labels)
+    near = alike(similar, labels)
     counts = []
     for label in labels:
         match = match_class(true, found, label, iou)
         n = len(match.verdict) if per_object is None else int(np.ceil(per_object * match.n_objects))
-        kinds = [_kind(match, k, true, found, label, alike) for k in range(min(n, len(match.verdict)))]
+        kinds = [kind_of(match, k, true, found, label, near) for k in range(min(n, len(match.verdict)))]
         by_kind = [kinds.count(kind) for kind in KINDS[1:-1]]
         counts.append([match.n_objects, *by_kind, match.n_objects - by_kind[0]])
     return CountTable(labels.tolist(), list(KINDS), np.array(counts, dtype=int).reshape(-1, len(KINDS)))
@@ -227,7 +227,7 @@ def _object_of_another(truth: Objects, taken: np.ndarray, finds: Objects, index:
     return truth.labels[free[best]].item()
 
 
-def _alike(similar: Iterable[Iterable[Any]] | None, labels: np.ndarray) -> dict[Any, set[Any]]:
+def alike(similar: Iterable[Iterable[Any]] | None, labels: np.ndarray) -> dict[Any, set[Any]]:
     """Return for each label the labels of its kind, itself not among them."""
     known = labels.tolist()
     if similar is None:
@@ -241,10 +241,10 @@ def _alike(similar: Iterable[Iterable[Any]] | None, labels: np.ndarray) -> dict[
     return {label: set().union(*(group for group in groups if label in group)) - {label} for label in known}
 
 
-def _kind(
-    match: Matches, k: int, true: list[Objects], found: list[Objects], label: Any, alike: dict[Any, set[Any]]
+def kind_of(
+    match: Matches, k: int, true: list[Objects], found: list[Objects], label: Any, like: dict[Any, set[Any]]
 ) -> str:
-    """Say what one find is."""
+    """Say what one find of a class is, a name of `KINDS`; `like` is what `alike` returns."""
     sure = {HIT: "hit", DUPLICATE: "duplicate", IGNORED: "ignored"}.get(int(match.verdict[k]))
     if sure is not None:
         return sure
@@ -253,6 +253,6 @@ def _kind(
     image = match.image[k]
     truth = true[image]
     near = truth.labels[iou_matrix(found[image].boxes[[match.index[k]]], truth.boxes)[0] >= _NEAR].tolist()
-    if any(other in alike[label.item()] for other in near):
+    if any(other in like[label.item()] for other in near):
         return "similar"
     return "other" if near else "background"
