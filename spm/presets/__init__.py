@@ -1,5 +1,6 @@
-"""Presets: a paper's name in, a scikit-learn Pipeline with the paper's values out."""
+"""Presets: a paper's name in, a scikit-learn Pipeline or a detector with the paper's values out."""
 
+from .detection import rcnn2014, sppnet2014_detection
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
 from .networks import hybrid, spp2014
 from .registry import GROUPS, PRESETS, expand, make
@@ -15,7 +16,9 @@ __all__ = [
     "llc2010",
     "make",
     "phow2008",
+    "rcnn2014",
     "scspm2009",
     "spp2014",
+    "sppnet2014_detection",
     "vlad2010",
 ]
