@@ -56,6 +56,11 @@ def test_each_box_is_pooled_from_the_map_of_its_scale(rule):
         assert np.array_equal(vectors[chosen == k], alone)
 
 
+def test_features_of_other_sizes_than_the_scales_are_an_error_that_says_how():
+    with pytest.raises(spm.SpmError, match=r"see the image 1 times: .*set_params\(features__size=\(160, 320, 640\)\)"):
+        MapRegions(network(160), image(), SCALES)
+
+
 def test_a_scale_that_is_asked_for_takes_the_place_of_the_rule():
     picture, where = image(), boxes()
     vectors = MapRegions(network(SCALES), picture, SCALES).vectors(where, np.full(len(where), 2))

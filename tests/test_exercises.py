@@ -50,6 +50,7 @@ STATED = {  # a call, what the exercise makes of it, what is right
     "spp_vector": ((np.arange(10.0).reshape(1, 1, 10).repeat(6, 1), 6), None, np.tile([1, 3, 4, 6, 8, 9], 6)),
     "maximum_of": ((np.full((1, 2, 2), -3.0),), [0], [-3]),
     "box_on_map": (([0, 0, 160, 32], 16, (2, 10)), [0, 0, 2, 2], [0, 0, 10, 2]),
+    "box_overlap": (([0, 0, 10, 10], [10, 0, 20, 10]), 1 / 21, 0),
     "unscale": ((ONE, 3.0, 2.0), (2, 6), (2, 3)),
     "codebook_sample": ((np.array([[1.0], [9.0]]), np.array([True, False]), 2, 0), [[1], [9]], [[1]]),
 }
@@ -108,6 +109,12 @@ def cells(words, rows, columns, n_words, levels, weigh=np.floor, **options):
             inside = words[(i == cell[0]) & (j == cell[1])]
             counts.append(np.bincount(inside, **(options or {"minlength": n_words})))
     return np.concatenate(counts)
+
+
+def shared_of_far_boxes(a, b):
+    """Overlap without a look at whether there is any: two negative sides make a positive area."""
+    shared = np.prod(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]))
+    return shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared)
 
 
 def change_in_place(a, b, weights):
@@ -209,6 +216,12 @@ WRONG = {  # mistakes that the hints name, and their neighbours
         lambda box, stride, grid: [int(np.floor(e / s)) for e, s in zip(box, [stride] * 4, strict=True)],
         lambda box, stride, grid: [*(e // stride for e in box[:2]), *right["box_on_map"](box, stride, grid)[2:]],
     ],
+    "box_overlap": [
+        lambda a, b: right["box_overlap"](a, b) > 0.5,
+        lambda a, b: right["box_overlap"]([*a[:2], *a[2:] - 1], [*b[:2], *b[2:] - 1]),  # without the last pixels
+        lambda a, b: right["box_overlap"](a[[0, 1, 3, 2]], b[[0, 1, 3, 2]]),  # width and height swapped
+        shared_of_far_boxes,
+    ],
     "unscale": [
         lambda w, b, scale: (w / scale, b),
         lambda w, b, scale: (w, b * scale),
@@ -256,11 +269,11 @@ def test_what_a_function_changes_spoils_neither_the_case_nor_its_report():
 
 def test_the_check_a_student_runs(capsys, tmp_path):
     assert check.main(KIT / "solutions.py") == 0
-    assert "15 of 15 are right" in capsys.readouterr().out
+    assert "16 of 16 are right" in capsys.readouterr().out
     (tmp_path / "mine.py").write_text("def level_weights(n_levels):\n    return n_levels.wrong\n", encoding="utf-8")
-    assert check.main(tmp_path / "mine.py") == 15
+    assert check.main(tmp_path / "mine.py") == 16
     said = capsys.readouterr().out
-    assert "AttributeError" in said and "0 of 15 are right" in said
+    assert "AttributeError" in said and "0 of 16 are right" in said
     assert f"{tmp_path / 'mine.py'} has no function of this name" in said
 
 

@@ -217,3 +217,8 @@ def test_the_values_of_every_preset_are_these(name):
     model = presets.make(name, **({"model": "net.onnx"} if name in ("spp2014", "hybrid") else {}))
     assert "".join(model[0].__repr__(N_CHAR_MAX=10**6).split()) == vectorizer
     assert repr(model[1]) == f"KernelSVC(C=10.0{f', kernel={kernel!r}' if kernel else ''})"
+
+
+def test_detectors_presets_are_where_their_names_say():
+    for preset in (presets.rcnn2014, presets.sppnet2014_detection):
+        assert preset.__module__ == "spm.presets" and preset.__name__ in presets.__all__

@@ -105,6 +105,13 @@ def box_on_map(rng, function):
     return function(box, stride, (rows, columns)), local.to_grid([box])[0]
 
 
+def box_overlap(rng, function):
+    low = rng.integers(0, 30, (2, 2))
+    low[1] = rng.choice([low[1], low[0] + [10, 0], low[0] + [40, 50]])  # also beside the other, and far from it
+    a, b = np.hstack([low, low + rng.choice([10, *range(1, 30)], (2, 2))])
+    return function(a, b), spm.detection.iou_matrix([a], [b])[0, 0]
+
+
 def unscale(rng, function):
     X, y, scale = rng.normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2, float(rng.uniform(2, 20))
     machine = spm.KernelSVC(kernel="linear").fit(scale * X, y)
@@ -151,6 +158,7 @@ CASES = {
         spp_vector,
         maximum_of,
         box_on_map,
+        box_overlap,
         unscale,
         codebook_sample,
     )

@@ -1,4 +1,4 @@
-"""Fifteen small functions, each with one mistake that people really make: find it and mend it.
+"""Sixteen small functions, each with one mistake that people really make: find it and mend it.
 
 A docstring says what its function ought to do. ``python check.py`` says which of them do.
 """
@@ -127,6 +127,14 @@ def box_on_map(box, stride, grid):
     left, top = math.floor(x0 / stride), math.floor(y0 / stride)
     right, bottom = math.ceil(x1 / stride), math.ceil(y1 / stride)
     return [max(left, 0), max(top, 0), min(right, width), min(bottom, height)]
+
+
+def box_overlap(a, b):
+    """Return the intersection over union of two boxes x0, y0, x1, y1, half-open: the pixel at x1 lies outside."""
+    width = max(min(a[2], b[2]) - max(a[0], b[0]) + 1, 0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]) + 1, 0)
+    area_a, area_b = ((box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b))
+    return width * height / (area_a + area_b - width * height)
 
 
 def unscale(w, b, scale):

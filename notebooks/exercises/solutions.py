@@ -134,6 +134,15 @@ def box_on_map(box, stride, grid):
     return [max(left, 0), max(top, 0), min(right, width), min(bottom, height)]
 
 
+def box_overlap(a, b):
+    """Return the intersection over union of two boxes x0, y0, x1, y1, half-open: the pixel at x1 lies outside."""
+    # "+ 1" counts the last pixel of a box that has it; here it gave boxes that only touch an overlap.
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    area_a, area_b = ((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return width * height / (area_a + area_b - width * height)
+
+
 def unscale(w, b, scale):
     """Return weights and bias for vectors x that give the scores which w and b give for scale * x."""
     # w . (scale x) + b = (scale w) . x + b: the bias stays as it is.

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._tools.opencv import cv2
 from ..boxes import check_boxes
+from ..errors import SpmError
 from ..features.frames import check_preprocess
 from ..images import read_image
 
@@ -68,9 +69,15 @@ class MapRegions:
         self.image, self.scales, self.rule = image, scales, rule
         self._vectorizer = vectorizer
         self._views = vectorizer.encode_views(image)
+        wanted = 1 if scales is None else len(scales)
+        if len(self._views) % wanted:
+            raise SpmError(
+                f"scales={scales!r} want features of as many sizes; these see the image {len(self._views)} times: "
+                f"fit the vectorizer after set_params(features__size={tuple(scales or ())!r})"
+            )
         first = self._views[0][0][0]
         self.size: tuple[int, int] = first.image_size or first.grid
-        self.n_scales = 1 if scales is None else len(scales)
+        self.n_scales = wanted
 
     def chosen(self, boxes: np.ndarray) -> np.ndarray:
         """Return the scale of each box, by the rule."""
