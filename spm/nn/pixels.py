@@ -21,6 +21,7 @@ POLICIES = ("crop", "warp")
 AUGMENTATIONS = ("crop", "mirror")
 
 Size = int | None
+Where = Sequence[float] | np.ndarray
 
 
 class Pictures:
@@ -127,9 +128,7 @@ class View:
         return seen[:, ::-1] if self.mirrored else seen
 
 
-def cropped(
-    image: tuple[int, int], largest: int, size: int, where: Sequence[float] | np.ndarray, *, whole: bool
-) -> View:
+def cropped(image: tuple[int, int], largest: int, size: int, where: Where, *, whole: bool) -> View:
     """Return a square crop: the image at 256 / 224 of the largest size, of that a window, resized to the epoch's size.
 
     So the smaller image is the same crop, resized (He 2014, section 2.3).
@@ -155,9 +154,7 @@ def cropped(
     return View(resized, (top, left, largest, largest), (size, size))
 
 
-def squeezed(
-    image: tuple[int, int], shape: tuple[int, int], where: Sequence[float] | np.ndarray, *, whole: bool
-) -> View:
+def squeezed(image: tuple[int, int], shape: tuple[int, int], where: Where, *, whole: bool) -> View:
     """Return a window of 7/8 of the height and the width, or the whole image, brought to a shape.
 
     Examples
@@ -246,7 +243,7 @@ class Schedule:
         step = self.step if self.name == "free" else 1
         return ShapeBuckets(self.shapes(shapes, size), batch_size, step=step, random_state=self.seed, **options)
 
-    def view(self, image: Any, target: Any, size: Size, where: Sequence[float] | np.ndarray, *, crop: bool) -> View:
+    def view(self, image: Any, target: Any, size: Size, where: Where, *, crop: bool) -> View:
         """Return what is shown of an image of that shape; `where` says from where, if it is cropped."""
         image, target = (int(image[0]), int(image[1])), (int(target[0]), int(target[1]))
         where = where if crop else (0.5, 0.5)
