@@ -116,7 +116,7 @@ def _drop_unused(graph: fx.Graph) -> None:
 
 
 class Upper(nn.Module):
-    """What learns of a network: the upper part of its trunk, if any, pooling and head; it takes the lower one's maps."""
+    """What learns of a network: the upper part of its trunk, if any, pooling and head; it takes maps."""
 
     def __init__(self, network: Any, upper: nn.Module | None) -> None:
         super().__init__()

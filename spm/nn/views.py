@@ -1,4 +1,4 @@
-"""Views: a network and images in, what it says of each at one size or several, of crops or of windows of its maps, out."""
+"""Views: a network and images in, what it says of each, at several sizes, of crops or of windows of its maps, out."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def together(pictures: Pictures, views: Sequence[View], batch_size: int) -> Iter
 
 def batches(
     pictures: Pictures, looks: Looks, batch_size: int
-) -> Iterator[tuple[list[int], np.ndarray, Callable[[int], np.ndarray] | None]]:
-    """Yield all looks at images: positions, pixels, and for windows of maps what gives an image's boxes in its pixels."""
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray | None]]:
+    """Yield all looks at images: positions, pixels, and for windows of maps the boxes in these pixels."""
     for size in looks.sizes:
         views = whole_views(pictures.shapes, size, looks.policy)
         if looks.views == 10:
@@ -89,12 +89,8 @@ def batches(
         for mirrored in (False, True) if looks.views == "many" else (False,):
             turned = [View(view.resized, view.window, view.shape, mirrored) for view in views]
             for at, pixels in together(pictures, turned, batch_size):
-                yield at, pixels, _windows(turned[at[0]].shape, looks.window) if looks.views == "many" else None
-
-
-def _windows(shape: tuple[int, int], window: int) -> Callable[[int], np.ndarray]:
-    """Return what gives the windows of an image of that shape; they lie the same in its mirror image."""
-    return lambda i: windows(shape, min(shape), window)
+                shape = turned[at[0]].shape
+                yield at, pixels, windows(shape, min(shape), looks.window) if looks.views == "many" else None
 
 
 def look(
@@ -154,7 +150,7 @@ def _outputs(network: Any, images: torch.Tensor, boxes: Any, of: Callable[..., t
     if boxes is None:
         return of(network.pool(network.trunk(images)))[:, None].double().cpu().numpy()
     maps = network.trunk(images)
-    regions = on_map(boxes(0), network.trunk, tuple(images.shape[2:]), tuple(maps.shape[2:]))
+    regions = on_map(boxes, network.trunk, tuple(images.shape[2:]), tuple(maps.shape[2:]))
     found = of(network.pool(maps, boxes=[regions] * len(maps)))
     return found.reshape(len(maps), len(regions), -1).double().cpu().numpy()
 
