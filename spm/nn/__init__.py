@@ -1,28 +1,51 @@
-"""Training networks with spatial pyramid pooling: images and labels in, a trained network out. Needs torch."""
+"""Training networks with spatial pyramid pooling: images and labels in, a trained network out. Needs torch.
+
+Everything that imports torch lies in this folder, and is loaded when it is asked for: ``import spm`` and ``spm.nn`` work
+without torch, and what needs it says how to install it.
+"""
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-_HOMES = {
-    "SPPNetClassifier": "classifier",
-    "ShapeBuckets": "buckets",
-}
-"""The public names and the module that each is in: loaded when asked for, so that this folder imports without torch."""
+from ..errors import need
 
-__all__ = sorted(_HOMES)
+_HOMES = {
+    "SpatialPyramidPooling": "layer",
+    "SPPNet": "trunks",
+    "SPPNetClassifier": "training.classifier",
+    "ShapeBuckets": "training.buckets",
+    "Trunk": "trunks",
+    "plain_net": "trunks",
+    "spp_net": "trunks",
+    "trunk": "trunks",
+    "load_weights": "weights",
+}
+"""The public names, and the module that each is in."""
+
+_WITHOUT_TORCH = ("ShapeBuckets",)
+
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _WITHOUT_TORCH:
+        need("networks that learn", "torch", "torch")
+    return getattr(need("networks that learn", "torch", f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-if TYPE_CHECKING:
-    from .buckets import ShapeBuckets as ShapeBuckets
+if TYPE_CHECKING:  # the same once more, in a form that type checkers read
+    from .layer import SpatialPyramidPooling as SpatialPyramidPooling
+    from .training.buckets import ShapeBuckets as ShapeBuckets
+    from .trunks import SPPNet as SPPNet
+    from .trunks import Trunk as Trunk
+    from .trunks import plain_net as plain_net
+    from .trunks import spp_net as spp_net
+    from .trunks import trunk as trunk
+    from .weights import load_weights as load_weights
