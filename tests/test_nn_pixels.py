@@ -5,7 +5,7 @@ import pytest
 
 from spm import ImageError
 from spm.features.frames import frame_of, resize
-from spm.nn.pixels import Pictures, Schedule, View, ahead, assemble, cropped, views_of
+from spm.nn.training.pixels import Pictures, Schedule, View, ahead, assemble, cropped, views_of
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = [GENERATOR.integers(0, 256, shape, dtype=np.uint8) for shape in [(60, 90, 3), (90, 60, 3), (70, 71)]]

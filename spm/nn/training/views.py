@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..classifiers.multiview import windows
-from ..errors import ImageError
-from ..features.frames import frame_of
-from ..features.local import LocalFeatures
-from ..images import name_of
+from ...classifiers.multiview import windows
+from ...errors import ImageError
+from ...features.frames import frame_of
+from ...features.local import LocalFeatures
+from ...images import name_of
 from .buckets import ShapeBuckets
 from .feeds import Input
 from .pixels import Pictures, Size, View, assemble

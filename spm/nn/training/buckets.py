@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._tools.options import flag, seed
-from .._tools.public import public
-from ..errors import SpmError, check_number
+from ..._tools.options import flag, seed
+from ..._tools.public import public
+from ...errors import SpmError, check_number
 
 Step = list[np.ndarray]
 """The positions of the images in each rank's batch."""

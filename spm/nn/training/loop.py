@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .._tools.files import write_whole
-from .._tools.parallel import progress_bar
-from ..errors import SpmError
+from ..._tools.files import write_whole
+from ..._tools.parallel import progress_bar
+from ...errors import SpmError
 from .ranks import Ranks
 
 FORMAT = 1

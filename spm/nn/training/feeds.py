@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..features.frames import check_preprocess
+from ...features.frames import check_preprocess
 from .buckets import ShapeBuckets
 from .pixels import Pictures, Schedule, Size, View, ahead, assemble, views_of
 from .ranks import Ranks

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._tools.parallel import in_order
-from ..features.frames import frame_of, resize
-from ..images import read_image
+from ..._tools.parallel import in_order
+from ...features.frames import frame_of, resize
+from ...images import read_image
 from .buckets import ShapeBuckets
 
 KEPT_BYTES = 2**32  # of decoded images; those beyond are read again whenever they are shown

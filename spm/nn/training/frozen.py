@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from ..errors import SpmError
+from ...errors import SpmError
 from .feeds import Feed, Input, Tensors, plain_views
 from .pixels import Pictures, Size, assemble
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from ..errors import SpmError, check_choice
+from ...errors import SpmError, check_choice
 
 
 class Ranks:
