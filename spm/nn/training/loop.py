@@ -90,6 +90,11 @@ def own_generators(device: torch.device) -> Iterator[None]:
         yield
 
 
+def norms_of(module: nn.Module) -> list[Any]:
+    """Return the batch norms of a module."""
+    return [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+
+
 @contextmanager
 def norms_that_bear_one_value(module: nn.Module) -> Iterator[None]:
     """Let batch norms use what they have learned where a batch has one value a channel, of which nothing is estimated.
@@ -105,8 +110,7 @@ def norms_that_bear_one_value(module: nn.Module) -> Iterator[None]:
     def after(norm: Any, inputs: Any, output: Any) -> None:
         norm.training = norm.was_training
 
-    hooks = []
-    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    hooks, norms = [], norms_of(module)
     for norm in norms:
         hooks += [norm.register_forward_pre_hook(before), norm.register_forward_hook(after)]
     try:

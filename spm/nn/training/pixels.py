@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class Pictures:
     most : int, optional
         Larger images are resized to this shorter side, which is all that is ever asked of them.
     keep_bytes : int
+    digest : bool
+        Whether `digest` is made.
     n_jobs, verbose
         As `in_order` takes them.
 
@@ -42,6 +45,8 @@ class Pictures:
     ----------
     shapes : ndarray of shape (n, 2), int64
         Height and width, after resizing.
+    digest : str
+        Of all pixels in order, if asked for.
 
     Raises
     ------
@@ -62,18 +67,22 @@ class Pictures:
         *,
         most: int | None = None,
         keep_bytes: int = KEPT_BYTES,
+        digest: bool = False,
         n_jobs: int | None = None,
         verbose: bool = False,
     ) -> None:
         self._images = images
         self._read = partial(read_pixels, mode=mode, most=most)
         self._kept: list[np.ndarray] = []
-        shapes, left = [], keep_bytes
+        shapes, left, content = [], keep_bytes, blake2b(digest_size=20)
         for pixels in in_order(self._read, images, n_jobs=n_jobs, label="reading", total=len(images), verbose=verbose):
             shapes.append(pixels.shape[:2])
             left -= pixels.nbytes
             if left >= 0:
                 self._kept.append(pixels)
+            if digest:
+                content.update(f"{pixels.shape} ".encode() + pixels.tobytes())
+        self.digest = content.hexdigest() if digest else ""
         self.shapes = np.array(shapes, dtype=np.int64)
 
     def __len__(self) -> int:
