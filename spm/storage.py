@@ -40,6 +40,7 @@ TRUSTED = (
     *(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error")),
     "spm.encoders.Layer",
     "spm.networks.Network",
+    "spm.nn.SPPNetClassifier",
     *(f"sklearn.{module}.{name}" for module, names in _SCIKIT_LEARN.items() for name in names.split()),
 )
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""

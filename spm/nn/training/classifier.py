@@ -283,7 +283,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the label of each image: shape (m,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def transform(self, X: Any) -> np.ndarray:
         """Return pooled vectors of whole images, averaged over test sizes: shape (m, n_cells * channels), float32.
