@@ -14,13 +14,14 @@ from torch import fx, nn
 
 from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
-from ..networks.file import Network, read_network
+from ..networks.file import read_network
 from ..networks.geometry import Map
 from ..networks.graph import graph_of
 from ..networks.maps import choose
 from .architectures import ARCHITECTURES
 from .export import channels_in, device_of, evaluating, to_onnx
 from .layer import SpatialPyramidPooling
+from .onnx_import import from_onnx, module_name
 
 
 @public("spm.nn")
@@ -167,11 +168,11 @@ def trunk(model: Any, *, cut: str | None = None) -> Trunk:
         return model if cut is None else Trunk(cut_module(model.body, cut), beyond=_left(model.body, cut, model.beyond))
     if isinstance(model, nn.Module):
         return _checked(model if cut is None else cut_module(model, cut), model, ())
-    if isinstance(model, str) and not os.path.splitext(model)[1] and not os.path.exists(model):
+    if isinstance(model, str) and (model in ARCHITECTURES or not (os.path.splitext(model)[1] or os.path.exists(model))):
         architecture = ARCHITECTURES[check_choice("trunk", model, ARCHITECTURES)]
         whole = architecture.make()
         return _checked(cut_module(whole, architecture.cut if cut is None else cut), whole, architecture.aside)
-    raise NotImplementedError
+    return Trunk(from_onnx(model, cut))
 
 
 def _checked(body: nn.Module, whole: nn.Module, aside: Sequence[str]) -> Trunk:
@@ -212,9 +213,10 @@ def _without_dead(graph: fx.Graph) -> None:
 def _traced(module: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
     """Return the graph of a module in which the named one is a node; what does not hold that stays a whole."""
     names = dict(module.named_modules())
+    asked, name = name, name if name in names else module_name(name)
     if name not in names or not name:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [other for other in names if other][-3:]
-        raise SpmError(f"the network has no module {name!r}: did you mean {' or '.join(map(repr, near))}?")
+        near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5) or [other for other in names if other][-3:]
+        raise SpmError(f"the network has no module {asked!r}: did you mean {' or '.join(map(repr, near))}?")
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
