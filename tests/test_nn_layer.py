@@ -70,7 +70,10 @@ def test_negative_maps_and_memory_formats():
     maps = draw(2, 4, 9, 11) - 10
     layer = SpatialPyramidPooling()
     assert layer(maps).max() < 0
-    for other in (maps.contiguous(memory_format=torch.channels_last), maps.transpose(2, 3).contiguous().transpose(2, 3)):
+    for other in (
+        maps.contiguous(memory_format=torch.channels_last),
+        maps.transpose(2, 3).contiguous().transpose(2, 3),
+    ):
         assert torch.equal(layer(other), layer(maps))
     assert layer(maps[:0]).shape == (0, 200)
 
@@ -83,7 +86,9 @@ def test_negative_maps_and_memory_formats():
 def test_gradients(pool, size):
     maps = draw(2, 1, *size, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(SpatialPyramidPooling((1, 2, 3, 6), pool), (maps,))
-    assert torch.autograd.gradcheck(lambda x: SpatialPyramidPooling((2, 1), pool)(x, [[[0, 0, 2, 2]], [[1, 0, 5, 2]]]), maps)
+    assert torch.autograd.gradcheck(
+        lambda x: SpatialPyramidPooling((2, 1), pool)(x, [[[0, 0, 2, 2]], [[1, 0, 5, 2]]]), maps
+    )
 
 
 def test_gradients_are_those_of_adaptive_pooling_level_by_level():
@@ -128,7 +133,11 @@ def test_it_has_neither_parameters_nor_buffers_and_pickles():
 
     layer = SpatialPyramidPooling((1, (2, 3)), "mean")
     assert layer.state_dict() == {}
-    assert repr(layer) == repr(pickle.loads(pickle.dumps(layer))) == "SpatialPyramidPooling(levels=(1, (2, 3)), pool='mean')"
+    assert (
+        repr(layer)
+        == repr(pickle.loads(pickle.dumps(layer)))
+        == "SpatialPyramidPooling(levels=(1, (2, 3)), pool='mean')"
+    )
     assert SpatialPyramidPooling().to("meta")(torch.zeros(2, 3, 13, 9, device="meta")).shape == (2, 150)
 
 

@@ -14,7 +14,7 @@ from .._tools.public import public
 from ..errors import SpmError, check_choice, need
 
 MAKER = "spm.nn.trunks"
-"""Where files are made of networks whose weights come with a package: by name, as only what lies there imports torch."""
+"""What makes the files of networks whose weights a package brings, by name: only what lies there imports torch."""
 
 
 @public("spm.networks")

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..errors import SpmError
-from ..networks.extract import part_of
-from ..networks.file import Model, need, read_network
-from ..networks.graph import graph_of
-from ..networks.maps import choose
+from ...errors import SpmError
+from ...networks.extract import part_of
+from ...networks.file import Model, need, read_network
+from ...networks.graph import graph_of
+from ...networks.maps import choose
 
 
 class Operator:
@@ -50,6 +50,11 @@ class Operator:
         """Return an option of several whole numbers."""
         return [int(value) for value in self.options.get(name, default)]
 
+    def pair(self, name: str) -> tuple[int, int]:
+        """Return an option of two whole numbers, down and across; 1 and 1 where it is left out."""
+        down, across = self.ints(name, (1, 1))
+        return down, across
+
     def pads(self) -> tuple[list[int], bool]:
         """Return top, left, bottom and right, and whether they are the same on both sides."""
         given = self.ints("pads", (0, 0, 0, 0))
@@ -59,7 +64,9 @@ class Operator:
 class SamePad(nn.Module):
     """Padding that depends on the size, so that ceil(length / stride) cells come out: ``auto_pad`` of ONNX."""
 
-    def __init__(self, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], upper: bool, value: float):
+    def __init__(
+        self, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], upper: bool, value: float
+    ):
         super().__init__()
         self.kernel, self.stride, self.dilation = tuple(kernel), tuple(stride), tuple(dilation)
         self.upper, self.value = upper, value
@@ -135,10 +142,10 @@ def _padded(op: Operator, module: nn.Module, kernel: Sequence[int], value: float
     return module
 
 
-def _inner_pads(op: Operator) -> list[int]:
+def _inner_pads(op: Operator) -> tuple[int, int]:
     """Return the padding that torch's own modules make: the same on both sides, and told."""
     pads, same = op.pads()
-    return pads[:2] if same and op.options.get("auto_pad", b"NOTSET") == b"NOTSET" else [0, 0]
+    return (pads[0], pads[1]) if same and op.options.get("auto_pad", b"NOTSET") == b"NOTSET" else (0, 0)
 
 
 def _conv(op: Operator) -> nn.Module:
@@ -147,8 +154,8 @@ def _conv(op: Operator) -> nn.Module:
         raise SpmError("its kernel does not have two dimensions")
     groups, has_bias = int(op.options.get("group", 1)), op.constant(2) is not None
     module = nn.Conv2d(
-        weight.shape[1] * groups, len(weight), tuple(weight.shape[2:]), tuple(op.ints("strides", (1, 1))),
-        tuple(_inner_pads(op)), tuple(op.ints("dilations", (1, 1))), groups, has_bias,
+        weight.shape[1] * groups, len(weight), (weight.shape[2], weight.shape[3]), op.pair("strides"),
+        _inner_pads(op), op.pair("dilations"), groups, has_bias,
     )  # fmt: skip
     with torch.no_grad():
         module.weight.copy_(weight)
@@ -159,24 +166,25 @@ def _conv(op: Operator) -> nn.Module:
 
 def _batch_norm(op: Operator) -> nn.Module:
     weight, bias, mean, variance = (op.tensor(k) for k in range(1, 5))
-    module = nn.BatchNorm2d(len(weight), eps=op.options.get("epsilon", 1e-5), momentum=1 - op.options.get("momentum", 0.9))
+    module = nn.BatchNorm2d(
+        len(weight), eps=op.options.get("epsilon", 1e-5), momentum=1 - op.options.get("momentum", 0.9)
+    )
     values = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": variance}
     module.load_state_dict(values, strict=False)
     return module
 
 
 def _pool(op: Operator) -> nn.Module:
-    kernel, stride = op.ints("kernel_shape", ()), op.ints("strides", (1, 1))
+    kernel, stride = op.pair("kernel_shape"), op.pair("strides")
     ceil, include = bool(op.options.get("ceil_mode", 0)), bool(op.options.get("count_include_pad", 0))
     pads = _inner_pads(op)
     if op.op == "MaxPool":
-        dilation = op.ints("dilations", (1, 1))
-        own = nn.MaxPool2d(tuple(kernel), tuple(stride), tuple(pads), tuple(dilation), ceil_mode=ceil)
+        own = nn.MaxPool2d(kernel, stride, pads, op.pair("dilations"), ceil_mode=ceil)
         return _padded(op, own, kernel, -torch.inf, before=not op.pads()[1])
     bordered = not op.pads()[1] or op.options.get("auto_pad", b"").startswith(b"SAME")
-    if (bordered and not include) or op.ints("dilations", (1, 1)) != [1, 1]:
+    if (bordered and not include) or op.pair("dilations") != (1, 1):
         raise SpmError("means over windows that the border cuts unevenly cannot be taken over")
-    mean = nn.AvgPool2d(tuple(kernel), tuple(stride), tuple(pads), ceil, include)
+    mean = nn.AvgPool2d(kernel, stride, pads, ceil, include)
     return _padded(op, mean, kernel, 0.0, before=not op.pads()[1])
 
 
@@ -321,8 +329,8 @@ def _made(op: Operator, unknown: list[str]) -> nn.Module:
     """Return the module of an operator."""
     if op.op not in MAKERS:
         raise SpmError(
-            f"{op.op} {op.name!r} of the network cannot be taken over into torch: cut it before, or give the network as "
-            f"a torch module; what can be: {', '.join(sorted(MAKERS))}"
+            f"{op.op} {op.name!r} of the network cannot be taken over into torch: cut it before, or give the network "
+            f"as a torch module; what can be: {', '.join(sorted(MAKERS))}"
         )
     try:
         if unknown:

@@ -41,10 +41,11 @@ def _convolutions(*sizes: tuple[int, ...] | str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for size in sizes:
         if isinstance(size, str):
-            kernel, stride = map(int, size.split("/"))
-            layers.append(nn.MaxPool2d(kernel, stride))
+            kernel, step = map(int, size.split("/"))
+            layers.append(nn.MaxPool2d(kernel, step))
         else:
-            layers += [nn.Conv2d(*size[:3], stride=size[3], padding=size[4]), nn.ReLU(inplace=True)]
+            channels, width, side, stride, padding = size
+            layers += [nn.Conv2d(channels, width, side, stride, padding), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
