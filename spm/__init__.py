@@ -64,7 +64,19 @@ _HOMES = {
 }
 """The public names in the order of the road, and the module that each is in."""
 
-_MODULES = ("errors", "images", "networks", "kernels", "datasets", "detection", "nn", "presets", "evidence", "plots", "report")
+_MODULES = (
+    "errors",
+    "images",
+    "networks",
+    "kernels",
+    "datasets",
+    "detection",
+    "nn",
+    "presets",
+    "evidence",
+    "plots",
+    "report",
+)
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

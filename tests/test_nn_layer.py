@@ -36,7 +36,7 @@ def by_numpy(maps, levels, pool, boxes=None):
     pyramid = spm.SpatialPyramid(levels=levels, pool=pool, weights=None)
     boxes = [None] * len(maps) if boxes is None else boxes
     cells = [pyramid.cells(local_of(one), given) for one, given in zip(maps, boxes, strict=True)]
-    return np.concatenate([given.reshape(len(given), -1) for given in cells])
+    return np.concatenate([given.reshape(len(given), pyramid.n_cells * maps.shape[1]) for given in cells])
 
 
 @pytest.mark.parametrize("pool", ["max", "mean", "sum"])
@@ -70,7 +70,10 @@ def test_negative_maps_and_memory_formats():
     maps = draw(2, 4, 9, 11) - 10
     layer = SpatialPyramidPooling()
     assert layer(maps).max() < 0
-    for other in (maps.contiguous(memory_format=torch.channels_last), maps.transpose(2, 3).contiguous().transpose(2, 3)):
+    for other in (
+        maps.contiguous(memory_format=torch.channels_last),
+        maps.transpose(2, 3).contiguous().transpose(2, 3),
+    ):
         assert torch.equal(layer(other), layer(maps))
     assert layer(maps[:0]).shape == (0, 200)
 
@@ -79,11 +82,13 @@ def test_negative_maps_and_memory_formats():
 
 
 @pytest.mark.parametrize("pool", ["max", "mean", "sum"])
-@pytest.mark.parametrize("size", [(7, 5), (2, 9), (13, 6)])
+@pytest.mark.parametrize("size", [(7, 5), (2, 9)])
 def test_gradients(pool, size):
-    maps = draw(2, 2, *size, dtype=torch.float64).requires_grad_()
+    maps = draw(2, 1, *size, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(SpatialPyramidPooling((1, 2, 3, 6), pool), (maps,))
-    assert torch.autograd.gradcheck(lambda x: SpatialPyramidPooling((2, 1), pool)(x, [[[0, 0, 2, 2]], [[1, 0, 5, 2]]]), maps)
+    assert torch.autograd.gradcheck(
+        lambda x: SpatialPyramidPooling((2, 1), pool)(x, [[[0, 0, 2, 2]], [[1, 0, 5, 2]]]), maps
+    )
 
 
 def test_gradients_are_those_of_adaptive_pooling_level_by_level():
@@ -128,7 +133,11 @@ def test_it_has_neither_parameters_nor_buffers_and_pickles():
 
     layer = SpatialPyramidPooling((1, (2, 3)), "mean")
     assert layer.state_dict() == {}
-    assert repr(layer) == repr(pickle.loads(pickle.dumps(layer))) == "SpatialPyramidPooling(levels=(1, (2, 3)), pool='mean')"
+    assert (
+        repr(layer)
+        == repr(pickle.loads(pickle.dumps(layer)))
+        == "SpatialPyramidPooling(levels=(1, (2, 3)), pool='mean')"
+    )
     assert SpatialPyramidPooling().to("meta")(torch.zeros(2, 3, 13, 9, device="meta")).shape == (2, 150)
 
 
@@ -144,7 +153,7 @@ def test_it_is_one_graph_for_all_sizes(pool):
     torch._dynamo.reset()
     layer = SpatialPyramidPooling(pool=pool)
     compiled = torch.compile(layer, dynamic=True, fullgraph=True, backend=keep)
-    for size in [(13, 13), (10, 17), (5, 7), (24, 3)]:
+    for size in [(13, 9), (10, 17), (7, 7), (24, 3)]:  # a square first one would count as a case of its own
         maps = draw(2, 4, *size)
         torch.testing.assert_close(compiled(maps), layer(maps))
     assert len(graphs) == 1

@@ -1,7 +1,7 @@
 """Training networks with spatial pyramid pooling: images and labels in, a trained network out. Needs torch.
 
-Everything that imports torch lies in this folder, and is loaded when it is asked for: ``import spm`` and ``spm.nn`` work
-without torch, and what needs it says how to install it.
+Everything that imports torch lies in this folder, and is loaded when it is asked for: ``import spm`` and ``spm.nn``
+work without torch, and what needs it says how to install it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from ..errors import need
 
 _HOMES = {
     "SpatialPyramidPooling": "layer",
-    "SPPNet": "trunks",
+    "SPPNet": "sppnet",
     "SPPNetClassifier": "training.classifier",
     "ShapeBuckets": "training.buckets",
     "Trunk": "trunks",
-    "plain_net": "trunks",
-    "spp_net": "trunks",
+    "plain_net": "sppnet",
+    "spp_net": "sppnet",
     "trunk": "trunks",
     "load_weights": "weights",
 }
@@ -42,10 +42,11 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # the same once more, in a form that type checkers read
     from .layer import SpatialPyramidPooling as SpatialPyramidPooling
+    from .sppnet import SPPNet as SPPNet
+    from .sppnet import plain_net as plain_net
+    from .sppnet import spp_net as spp_net
     from .training.buckets import ShapeBuckets as ShapeBuckets
-    from .trunks import SPPNet as SPPNet
+    from .training.classifier import SPPNetClassifier as SPPNetClassifier
     from .trunks import Trunk as Trunk
-    from .trunks import plain_net as plain_net
-    from .trunks import spp_net as spp_net
     from .trunks import trunk as trunk
     from .weights import load_weights as load_weights

@@ -93,7 +93,8 @@ def to_onnx(
 
 
 def _by_tracing(module: nn.Module, image: torch.Tensor, outputs: list[str], maps: bool) -> bytes:
-    file, free = io.BytesIO(), {0: "batch", 2: "height", 3: "width"}
+    file: Any = io.BytesIO()
+    free = {0: "batch", 2: "height", 3: "width"}
     freed = {name: {0: "batch", 2: f"{name}_rows", 3: f"{name}_columns"} if maps else {0: "batch"} for name in outputs}
     torch.onnx.export(
         module, (image,), file, input_names=["image"], output_names=outputs, opset_version=OPSET,

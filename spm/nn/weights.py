@@ -11,7 +11,8 @@ from torch import nn
 
 from .._tools.public import public
 from ..errors import SpmError
-from .trunks import SPPNet, Trunk
+from .sppnet import SPPNet
+from .trunks import Trunk
 
 WRAPPED = ("state_dict", "model_state_dict", "model")
 """Under which keys checkpoints of training programs keep the parameters."""
@@ -91,7 +92,9 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, strict: boo
     other = sorted(name for name in given.keys() & wanted.keys() if given[name].shape != wanted[name].shape)
     fitting = {name: given[name] for name in given.keys() & wanted.keys() - set(other)}
     if (strict and (missing or unexpected or other)) or not fitting:
-        shapes = [f"{name} {tuple(given[name].shape)} in the file, {tuple(wanted[name].shape)} wanted" for name in other]
+        shapes = [
+            f"{name} {tuple(given[name].shape)} in the file, {tuple(wanted[name].shape)} wanted" for name in other
+        ]
         said = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
         listed = "; ".join(f"{word}: {_some(names)}" for word, names in said.items() if names)
         hint = "strict=False loads what fits" if fitting else "Nothing of it can be loaded"
@@ -133,7 +136,9 @@ def _prefixes(trunk: Trunk) -> tuple[str, ...]:
 def _head_of(module: SPPNet, rest: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return what of a file is left behind the trunk as the parameters of a head's layers, in order, if these fit."""
     layers = [name for name, part in module.head.named_modules() if isinstance(part, nn.Linear)]
-    names = [name.removesuffix(".weight") for name, value in rest.items() if name.endswith(".weight") and value.ndim == 2]
+    names = [
+        name.removesuffix(".weight") for name, value in rest.items() if name.endswith(".weight") and value.ndim == 2
+    ]
     if len(names) != len(layers):
         return rest
     found: dict[str, torch.Tensor] = {}

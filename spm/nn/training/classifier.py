@@ -21,7 +21,7 @@ from ..._tools.settings import usual_settings
 from ...errors import SpmError, check_choice
 from ...images import check_images, check_one_each, read_image
 from ..export import to_onnx
-from ..trunks import SPPNet
+from ..sppnet import SPPNet
 from .build import as_file, build, from_arrays, origin_of, to_arrays
 from .fitting import Fitting, input_of, mode_of, probabilities, sizes_of, testing, training
 from .options import OPTIONS, check_together
@@ -253,7 +253,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         """The network, in evaluation; made of `state_` when it is first asked for."""
         check_is_fitted(self)
         if getattr(self, "_module", None) is None:
-            network = build(self.origin_, **self.made_)
+            network = build(self.origin_, **self.made_, blank=True)
             from_arrays(network, self.state_)
             self._module = network.eval()
         assert self._module is not None

