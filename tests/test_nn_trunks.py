@@ -60,7 +60,9 @@ def test_names_and_shapes_are_those_of_the_published_files(name):
     network = ARCHITECTURES[name].make()
     assert sum(tensor.numel() for tensor in network.parameters()) == PARAMETERS[name]
     published = PUBLISHED[name]()
-    weights = (shape for key, shape in published.items() if not key.endswith(("tracked", "running_mean", "running_var")))
+    weights = (
+        shape for key, shape in published.items() if not key.endswith(("tracked", "running_mean", "running_var"))
+    )
     assert sum(map(math.prod, weights)) == PARAMETERS[name]
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == published
 
@@ -95,7 +97,7 @@ def test_with_a_pyramid_all_sizes_pass_and_without_one_alone(name):
         if size == (96, 96):
             assert plain(draw(2, 3, *size)).shape == (2, 7)
             continue
-        with pytest.raises(spm.SpmError, match="takes maps of .* cells only.*or pool by SpatialPyramidPooling"):
+        with pytest.raises(spm.SpmError, match=r"takes maps of .* cells only.*or pool by SpatialPyramidPooling"):
             plain(draw(2, 3, *size))
 
 
@@ -106,7 +108,11 @@ def test_heads():
     assert [layer.p for layer in network.head if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
     small = spp_net(network.trunk, n_classes=2, levels=(1,), head=()).eval()
     assert small(draw(1, 3, 64, 64), boxes=[[[0, 0, 2, 2], [1, 1, 4, 4]]]).shape == (2, 2)
-    for given, said in (({"n_classes": 0}, "n_classes"), ({"dropout": 1.0}, "dropout"), ({"head": (0,)}, "each of head")):
+    for given, said in (
+        ({"n_classes": 0}, "n_classes"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"head": (0,)}, "each of head"),
+    ):
         with pytest.raises(spm.SpmError, match=said):
             spp_net(network.trunk, **{"n_classes": 2, **given})
 
@@ -140,7 +146,7 @@ def test_what_cannot_be_cut():
         def forward(self, x):
             return self.stem(x) if x.sum() > 0 else self.last(x)
 
-    with pytest.raises(spm.SpmError, match="torch.fx cannot follow it.*ONNX"):
+    with pytest.raises(spm.SpmError, match=r"torch\.fx cannot follow it.*ONNX"):
         trunk(Choosing(), cut="last")
 
 
@@ -292,7 +298,7 @@ def test_efficientnet_lite0_is_the_known_file(lite0, data_home):
 def test_it_is_fetched_by_name_written_once_and_a_preset(lite0, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime", reason="feature maps need onnxruntime")
     monkeypatch.setenv("SPM_DATA", str(tmp_path))
-    with pytest.raises(spm.SpmError, match="is not in .*networks"):
+    with pytest.raises(spm.SpmError, match=r"is not in .*networks"):
         spm.fetch_network("efficientnet_lite0", download=False)
     path = spm.fetch_network("efficientnet_lite0")
     written = path.stat().st_mtime_ns

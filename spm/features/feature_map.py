@@ -41,9 +41,9 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         content travels along. Or a module in memory, as of torchvision or timm, which becomes a `spm.nn.LiveNetwork`:
         it is run by torch where its weights lie, and left as it is.
     layers : str or sequence of str, optional
-        Names of tensors or, of a module, of its ``named_modules()``, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed, or
-        that which a network pools into a pyramid of its own. Each is a layer of every
-        view: the vectorizer encodes and pools each by itself and joins the vectors.
+        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them, or, of a module, of its
+        ``named_modules()``. By default the last one listed, or that which a network pools into a pyramid of its own.
+        Each is a layer of every view: the vectorizer encodes and pools each by itself and joins the vectors.
     preprocess : {"imagenet", "caffe", "tf"} or dict, default="imagenet"
         What the network was trained on. ``"imagenet"``: RGB / 255, minus (0.485, 0.456, 0.406), divided by (0.229,
         0.224, 0.225). ``"caffe"``: BGR minus (103.94, 116.78, 123.68). ``"tf"``: RGB / 127.5 - 1. A dict has any of

@@ -78,7 +78,7 @@ class Network:
 
     @classmethod
     def of(cls, model: Model) -> Network:
-        """Return the network of a path, content or module, or a network itself. Equal contents in use are one object."""
+        """Return the network of a path, content or module, or itself. Equal contents in use are one object."""
         if isinstance(model, Network):
             return model
         home = home_of(model)

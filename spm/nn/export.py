@@ -37,7 +37,9 @@ def _exportable(module: nn.Module) -> Iterator[None]:
     """Let adaptive poolings work by masks, as exporters cannot follow them with free height and width."""
     parts = [part for part in module.modules() if isinstance(part, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d)]
     parts = [part for part in parts if part.output_size not in (1, (1, 1)) and "forward" not in vars(part)]
-    parts = [part for part in parts if None not in _pair(part.output_size) and not getattr(part, "return_indices", False)]
+    parts = [
+        part for part in parts if None not in _pair(part.output_size) and not getattr(part, "return_indices", False)
+    ]
     try:
         for part in parts:
             pool = "mean" if isinstance(part, nn.AdaptiveAvgPool2d) else "max"

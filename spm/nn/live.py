@@ -43,7 +43,7 @@ class LiveNetwork(Network):
     Notes
     -----
     Layers are the names of its ``named_modules()``: what such a module returns, as it returns it. Of one that is called
-    several times the last call counts. Where the cells of a layer lie is computed from the operators of the ONNX export.
+    several times the last call counts. Where the cells of a layer lie is computed from the operators of an ONNX export.
 
     Raises
     ------
@@ -200,7 +200,9 @@ class _Tapped:
                 return side
             except Exception as error:  # a module fails in its own way
                 failure = failure or error
-        raise SpmError(f"the module does not take an image of shape {(1, channels_in(self.module), 224, 224)}: {failure}")
+        raise SpmError(
+            f"the module does not take an image of shape {(1, channels_in(self.module), 224, 224)}: {failure}"
+        )
 
 
 class _Listed(nn.Module):
@@ -228,7 +230,9 @@ class _Runner:
         for layer in layers:
             if layer not in tapped.calls:
                 listed = ", ".join(repr(name) for name in list(tapped.calls)[-4:])
-                raise SpmError(f"layer {layer!r} is no module of the network that makes maps: give one such as {listed}")
+                raise SpmError(
+                    f"layer {layer!r} is no module of the network that makes maps: give one such as {listed}"
+                )
         self.calls = {layer: tapped.calls[layer] for layer in layers}
 
     def run(self, layers: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
