@@ -19,6 +19,7 @@ _HOMES = {
     "plain_net": "sppnet",
     "spp_net": "sppnet",
     "trunk": "trunks",
+    "LiveNetwork": "live",
     "load_weights": "weights",
 }
 """The public names, and the module that each is in."""
@@ -42,6 +43,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # the same once more, in a form that type checkers read
     from .layer import SpatialPyramidPooling as SpatialPyramidPooling
+    from .live import LiveNetwork as LiveNetwork
     from .sppnet import SPPNet as SPPNet
     from .sppnet import plain_net as plain_net
     from .sppnet import spp_net as spp_net

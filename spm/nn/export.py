@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import SpmError, need
+from .layer import pool_maps
 
 SIDE = 224  # of the image that an export is traced with
 OPSET = 17
@@ -29,6 +30,29 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     finally:
         for part, training in flags:
             part.training = training
+
+
+@contextlib.contextmanager
+def _exportable(module: nn.Module) -> Iterator[None]:
+    """Let adaptive poolings work by masks, as exporters cannot follow them with free height and width."""
+    parts = [part for part in module.modules() if isinstance(part, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d)]
+    parts = [part for part in parts if part.output_size not in (1, (1, 1)) and "forward" not in vars(part)]
+    parts = [
+        part for part in parts if None not in _pair(part.output_size) and not getattr(part, "return_indices", False)
+    ]
+    try:
+        for part in parts:
+            pool = "mean" if isinstance(part, nn.AdaptiveAvgPool2d) else "max"
+            grid: Any = _pair(part.output_size)
+            part.forward = lambda x, grid=grid, pool=pool: pool_maps(x, [grid], pool, masked=True)[0]  # type: ignore
+        yield
+    finally:
+        for part in parts:
+            vars(part).pop("forward", None)
+
+
+def _pair(size: Any) -> tuple[Any, ...]:
+    return tuple(size) if isinstance(size, tuple | list) else (size, size)
 
 
 def channels_in(module: nn.Module) -> int:
@@ -85,11 +109,12 @@ def to_onnx(
     parameter = next(iter(module.parameters()), None)
     image = image if parameter is None else image.to(parameter.dtype)
     try:
-        with evaluating(module), warnings.catch_warnings():
+        with evaluating(module), _exportable(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return (_by_dynamo if dynamo else _by_tracing)(module, image, list(outputs), maps)
     except Exception as error:  # what cannot be exported fails in many ways
-        raise SpmError(f"torch cannot export the network to ONNX: {error}") from error
+        reason = str(error).partition("\n")[0].partition("  [Caused")[0]
+        raise SpmError(f"torch cannot export the network to ONNX: {reason}") from error
 
 
 def _by_tracing(module: nn.Module, image: torch.Tensor, outputs: list[str], maps: bool) -> bytes:
