@@ -1,7 +1,7 @@
 """Presets: a paper's name in, a scikit-learn Pipeline with the paper's values out."""
 
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
-from .networks import hybrid, spp2014
+from .networks import hybrid, spp2014, sppnet2014
 from .registry import GROUPS, PRESETS, expand, make
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "phow2008",
     "scspm2009",
     "spp2014",
+    "sppnet2014",
     "vlad2010",
 ]

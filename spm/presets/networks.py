@@ -1,4 +1,4 @@
-"""The maps of networks: names of papers and an ONNX file in, scikit-learn Pipelines with the papers' values out."""
+"""Networks: names of papers, and an ONNX file or what learns, in, Pipelines with the papers' values out."""
 
 from __future__ import annotations
 
@@ -152,3 +152,89 @@ def hybrid(
         [("words", words), ("maps", maps)], kernels=["intersection", "linear"], weights=[1.0, weight], n_jobs=n_jobs
     )
     return shared.pipeline(vectorizer, kernel="precomputed", C=C)
+
+
+@public("spm.presets")
+def sppnet2014(
+    trunk: Any = "small",
+    *,
+    sizes: Sequence[int] = (224, 180),
+    levels: Levels = (6, 3, 2, 1),
+    head: Sequence[int] = (),
+    freeze: str | None = None,
+    preprocess: Any = "imagenet",
+    epochs: int = 30,
+    batch_size: int = 32,
+    lr: float = 0.01,
+    device: str = "auto",
+    checkpoint: Any = None,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return a network with spatial pyramid pooling that is trained at two sizes, as in He et al. 2014, section 3.1.
+
+    From the paper: the pyramid of 6x6, 3x3, 2x2 and 1x1 bins, max-pooled; sizes 224 and 180 by turns of epochs, the
+    weights shared (2.3); crops of 224 from images whose shorter side is 256, mirrored by chance; whole images of that
+    shorter side to classify (3.1.4); half of the inputs of inner layers of the head dropped; a rate of 0.01. As the
+    authors' programs have it: momentum 0.9, decay 0.0005, the rate divided by ten after each third of the steps, and
+    vectors scaled to a mean length of 20. It needs torch: ``pip install "spatial-pyramids[nn]"``.
+
+    The paper's networks learn from 1.2 million images; by default this one is small, its head a single layer, its
+    batches of 32, so that a folder of photographs will do. ``trunk="zf5", head=(4096, 4096), batch_size=128`` is the
+    paper's. A network that has learned already, such as ``trunk="efficientnet_lite0"``, with `freeze` and its own
+    `preprocess`, learns more from few images.
+
+    Parameters
+    ----------
+    trunk, sizes, head, freeze, preprocess, epochs, batch_size, lr, device, checkpoint
+        As `spm.nn.SPPNetClassifier` takes them.
+    levels : sequence, default=(6, 3, 2, 1)
+    probability, memory : bool, path
+        For likeness with the other presets: probabilities are there always, and nothing is cached.
+    n_jobs, verbose, random_state
+        As for `lazebnik2006`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        One step, ``classifier``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If torch is missing.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.sppnet2014(device="cpu").named_steps["classifier"].sizes
+    (224, 180)
+    """
+    from ..nn import SPPNetClassifier
+
+    classifier = SPPNetClassifier(
+        trunk=trunk,
+        sizes=sizes,
+        schedule="alternate",
+        levels=levels,
+        head=head,
+        freeze=freeze,
+        test_size=256,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer="sgd",
+        lr=lr,
+        momentum=0.9,
+        weight_decay=5e-4,
+        rate="step",
+        preprocess=preprocess,
+        checkpoint=checkpoint,
+        device=device,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        random_state=random_state,
+    )
+    return Pipeline([("classifier", classifier)])

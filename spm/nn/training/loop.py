@@ -288,7 +288,7 @@ def train(
         bar.update(run.step)
         while run.epoch < recipe.epochs and not run.stopped:
             _epoch(run, shared, learned, feed, targets, recipe, ranks, bar)
-            ranks.equalise(module)
+            ranks.equalise(module.state_dict(), average.state if average is not None else {})
             _look(run, recipe, validate, bar)
             if checkpoint is not None and ranks.rank == 0:
                 write_whole(checkpoint, run.to_bytes(key or {}), "the checkpoint")

@@ -44,10 +44,10 @@ class Ranks:
         distributed.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
 
-    def equalise(self, module: nn.Module) -> None:
-        """Give every rank the first one's state: batch norm's means are each rank's own until then."""
+    def equalise(self, *states: dict[str, torch.Tensor]) -> None:
+        """Give every rank the first one's states: batch norm's means are each rank's own until then."""
         if self.world_size > 1:
-            for tensor in module.state_dict().values():
+            for tensor in (tensor for state in states for tensor in state.values()):
                 distributed.broadcast(tensor, src=0)
 
     def share_gradients(self, module: nn.Module) -> nn.Module:
