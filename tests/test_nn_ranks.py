@@ -44,7 +44,7 @@ def run(folder, n_ranks, norms=False, **options):
     done = subprocess.run(
         [*command, str(script), str(folder), given], env=environment, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[:3000]
     ranks = range(n_ranks) if n_ranks > 1 else ["alone"]
     return [(np.load(folder / f"{r}.npz"), json.loads((folder / f"{r}.json").read_text())) for r in ranks]
 

@@ -69,6 +69,7 @@ def together(device: torch.device) -> Iterator[Ranks]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(device)
+        distributed.barrier()  # one that left early would cut the line of another that is still sending
     finally:
         distributed.destroy_process_group()
 
