@@ -259,6 +259,14 @@ def test_validation_is_drawn_inside_each_class():
     assert held_out(np.repeat([0, 1], 3), 0.01, 0).sum() == 1
 
 
+def test_validation_may_be_given():
+    fitted = model(validation=(X[:6], Y[:6]), epochs=2).fit(X[6:], Y[6:])
+    np.testing.assert_allclose(fitted.history_[-1]["validation_accuracy"], fitted.score(X[:6], Y[:6]))
+    same(fitted.state_, model(validation=None, epochs=2).fit(X[6:], Y[6:]).state_)
+    with pytest.raises(SpmError, match="labels that y has not, such as"):
+        model(validation=(X[:2], ["across", "up"])).fit(X, Y)
+
+
 def test_class_weights_count():
     few = [i for i in range(24) if Y[i] == "across" or i < 6]
     images, labels = [X[i] for i in few], Y[few]

@@ -103,8 +103,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
     renorm : bool, default=False
         Whether batch norms are estimated anew on whole training images at `test_size` ("FixRes").
     augment : bool or sequence of {"crop", "mirror"}, default=True
-    validation : float or None, default=0.1
-        Share of the training images, of each class, held out: `history_` has loss and accuracy on them.
+    validation : float, (images, labels) or None, default=0.1
+        Share of the training images, of each class, held out, or others to look at: `history_` has loss and accuracy.
     patience : int, optional
         Epochs without a smaller loss on these after which training stops; the best weights are then taken.
     checkpoint : path, optional
@@ -185,7 +185,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         average: float | None = None,
         renorm: bool = False,
         augment: bool | Sequence[str] = True,
-        validation: float | None = 0.1,
+        validation: Any = 0.1,
         patience: int | None = None,
         checkpoint: Any = None,
         preprocess: str | Mapping[str, Any] = "imagenet",

@@ -18,7 +18,7 @@ from torch import nn
 
 from ... import __version__
 from ...errors import ImageError, SpmError
-from ...images import name_of
+from ...images import check_images, check_one_each, name_of
 from ..export import channels_in
 from ..sppnet import SPPNet
 from .build import build, digest_of, estimate_norms, load_trunk, origin_of
@@ -29,7 +29,7 @@ from .pixels import KEPT_BYTES, Pictures, Schedule
 from .ranks import Ranks, precision_of
 from .views import Looks, batches, look
 
-NOT_OF_A_RUN = ("checkpoint", "device", "n_jobs", "random_state", "trunk", "verbose", "views", "weights")
+NOT_OF_A_RUN = ("checkpoint", "device", "n_jobs", "random_state", "trunk", "validation", "verbose", "views", "weights")
 """Options of which a checkpoint does not depend, or whose content stands for them."""
 
 
@@ -63,11 +63,23 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     return held
 
 
-def split(images: Sequence[Any], labels: np.ndarray, share: float | None, seed: int) -> Data:
-    """Return what is learned from, and what is held out to validate."""
-    held = held_out(labels, share or 0.0, seed)
-    parts = [[images[i] for i in np.flatnonzero(chosen).tolist()] for chosen in (~held, held)]
-    return Data(parts[0], labels[~held], parts[1], labels[held])
+def split(images: Sequence[Any], labels: np.ndarray, classes: np.ndarray, validation: Any, seed: int) -> Data:
+    """Return what is learned from, and what is held out to validate, or given for it.
+
+    Raises
+    ------
+    SpmError
+        If a given label is not among the classes.
+    """
+    if isinstance(validation, tuple | list):
+        held, y = check_images(validation[0]), np.asarray(validation[1])
+        check_one_each(held, y)
+        if not np.isin(y, classes).all():
+            raise SpmError(f"validation has labels that y has not, such as {y[~np.isin(y, classes)][0]!r}")
+        return Data(images, labels, held, np.searchsorted(classes, y))
+    held_ = held_out(labels, validation or 0.0, seed)
+    parts = [[images[i] for i in np.flatnonzero(chosen).tolist()] for chosen in (~held_, held_)]
+    return Data(parts[0], labels[~held_], parts[1], labels[held_])
 
 
 def seed_for(estimator: Any, ranks: Ranks) -> int:
@@ -100,7 +112,7 @@ class Fitting:
     ) -> None:
         self.options, self.ranks, self.classes, n_classes = estimator, ranks, classes, len(classes)
         self.seed = seed_for(estimator, ranks)
-        self.data = split(images, labels, estimator.validation, self.seed)
+        self.data = split(images, labels, classes, estimator.validation, self.seed)
         self.schedule = schedule_of(estimator, self.seed)
         self.origin = origin_of(estimator.trunk)
         self.made = {name: getattr(estimator, name) for name in ("levels", "pool", "norm", "head", "dropout")}

@@ -41,6 +41,11 @@ def _share(name: str, value: Any) -> Any:
     return value
 
 
+def _validation(name: str, value: Any) -> Any:
+    pair = isinstance(value, tuple | list) and len(value) == 2
+    return value if value is None or pair else _share(name, value)
+
+
 def _test_size(name: str, value: Any) -> Any:
     return (
         value
@@ -100,7 +105,7 @@ OPTIONS: Options = {
     "average": optional(_share),
     "renorm": flag,
     "augment": _augment,
-    "validation": optional(_share),
+    "validation": _validation,
     "patience": optional(whole(1)),
     "checkpoint": anything,
     "preprocess": lambda name, value: check_preprocess(value),
@@ -134,7 +139,7 @@ def check_together(options: Any) -> None:
         raise SpmError(
             f"test_size='full' goes with test_policy='full': give test_policy={options.test_policy!r} a size"
         )
-    if options.patience is not None and not options.validation:
+    if options.patience is not None and (options.validation is None or options.validation == 0):
         raise SpmError("patience looks at images that are held out: give validation a share, such as 0.1")
     squares = sizes_of(options.test_size) == tuple(options.sizes) and options.test_policy != "full"
     if options.pool == "plain" and (not squares or options.schedule == "free" or len(options.sizes) > 1):
