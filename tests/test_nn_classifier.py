@@ -416,11 +416,11 @@ def test_labels_that_do_not_fit_are_refused():
 def test_transform_is_what_a_vectorizer_gives_over_the_exported_trunk(tmp_path):
     pytest.importorskip("onnxruntime")
     fitted = model(test_size=(32, 48), preprocess="tf").fit(X, Y)
-    path = fitted.export_onnx(tmp_path / "trunk.onnx")
-    features = spm.FeatureMap(path, size=(32, 48), preprocess="tf")
     pyramid = spm.SpatialPyramid(levels=(1, 2), pool="max", weights=None)
-    vectors = spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=None).fit_transform(X)
-    np.testing.assert_allclose(fitted.transform(X), vectors, atol=1e-4)
+    for network in (fitted.export_onnx(tmp_path / "trunk.onnx"), fitted.module_.trunk):  # a file, and live
+        features = spm.FeatureMap(network, size=(32, 48), preprocess="tf")
+        vectors = spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=None).fit_transform(X)
+        np.testing.assert_allclose(fitted.transform(X), vectors, atol=1e-4)
 
 
 def test_the_whole_network_is_exported_with_free_sizes(tmp_path):
