@@ -45,6 +45,7 @@ TRUSTED = (
     "spm.encoders.Layer",
     "spm.networks.Network",
     *(f"spm.detection.{name}" for name in ("EdgeBoxes", "GivenBoxes", "SelectiveSearch", "SlidingWindows")),
+    "spm.nn.SPPNetClassifier",
     *(f"sklearn.{module}.{name}" for module, names in _SCIKIT_LEARN.items() for name in names.split()),
 )
 """The types that a model file may hold beside those that skops trusts (numpy's, scipy's and scikit-learn's own)."""

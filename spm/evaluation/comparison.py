@@ -299,8 +299,11 @@ def _measure_together(trials: Sequence[_Trial]) -> list[dict[str, Any]]:
     try:
         used, bad = trials[0].usable()
         splits = splits_of(data.cv, data.labels, used)
-        pyramids = [trial.own_pyramid() for trial in trials]
-        results = measure(trials[0].model(), pyramids, data.images, data.labels, splits)
+        if hasattr(trials[0].model()[0], "own_pyramid"):
+            pyramids = [trial.own_pyramid() for trial in trials]
+            results = measure(trials[0].model(), pyramids, data.images, data.labels, splits)
+        else:  # a network that learns: with each pyramid another one
+            results = [measure(trial.model(), [None], data.images, data.labels, splits)[0] for trial in trials]
     except ImageError:
         raise
     except SpmError as error:

@@ -15,7 +15,7 @@ from .._tools.options import Options, anything, check_options, choice, flag, one
 from .._tools.public import public
 from ..errors import ImageError, SpmError
 from ..images import MAX_PIXELS, name_of, read_image
-from ..networks.file import Model, Network, need
+from ..networks.file import Model, Network, home_of, need
 from ..networks.geometry import Map
 from ..networks.maps import cut
 from ..networks.session import Session, open_network
@@ -36,13 +36,14 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : path, bytes or spm.networks.Network
+    model : path, bytes, spm.networks.Network or torch.nn.Module
         An ONNX file, or its content, which becomes a `Network`. A path must lead to the file wherever workers run; the
-        content travels along.
+        content travels along. Or a module in memory, as of torchvision or timm, which becomes a `spm.nn.LiveNetwork`:
+        it is run by torch where its weights lie, and left as it is.
     layers : str or sequence of str, optional
-        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them. By default the last one listed, or
-        that which a network pools into a pyramid of its own. Each is a layer of every
-        view: the vectorizer encodes and pools each by itself and joins the vectors.
+        Names of tensors, as ``spm layers FILE`` and `spm.networks.layers` list them, or, of a module, of its
+        ``named_modules()``. By default the last one listed, or that which a network pools into a pyramid of its own.
+        Each is a layer of every view: the vectorizer encodes and pools each by itself and joins the vectors.
     preprocess : {"imagenet", "caffe", "tf"} or dict, default="imagenet"
         What the network was trained on. ``"imagenet"``: RGB / 255, minus (0.485, 0.456, 0.406), divided by (0.229,
         0.224, 0.225). ``"caffe"``: BGR minus (103.94, 116.78, 123.68). ``"tf"``: RGB / 127.5 - 1. A dict has any of
@@ -109,8 +110,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         flip: bool = False,
         tokens_before: int | None = None,
     ) -> None:
-        # DESIGN: content becomes a value that shows itself by its size: to show plain bytes takes seconds.
-        self.model = Network.of(model) if isinstance(model, bytes) else model
+        self.model = _value_of(model)
         self.layers = layers
         self.preprocess = preprocess
         self.size = size
@@ -125,8 +125,8 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         -------
         self
         """
-        if isinstance(params.get("model"), bytes):
-            params["model"] = Network.of(params["model"])
+        if "model" in params:
+            params["model"] = _value_of(params["model"])
         return super().set_params(**params)
 
     def views(self, image: Any) -> Views:
@@ -221,6 +221,11 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
                 f"size=None, the image as it is, goes with policy='full': give policy={self.policy!r} a size"
             )
         return sizes
+
+
+def _value_of(model: Any) -> Any:
+    """Return a model as it is stored: content, which takes seconds to be shown, and modules as the values they are."""
+    return Network.of(model) if isinstance(model, bytes) or home_of(model) else model
 
 
 def _check_frame(image: Any, network: Session, frame: Frame) -> None:

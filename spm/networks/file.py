@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 HINT = "give the path or the content of an .onnx file"
 TICK = 20_000_000  # nanoseconds within which a file system may give two writes of a file the same time
+
+LIVE = {"torch": "spm.nn.live"}
+"""What makes networks of models in memory, by the package of a class that they are of; imported when one comes."""
 
 FileState = tuple[str, int, int, int, int]
 """What tells a file from what it was before: its path, two times, size and inode, links followed."""
@@ -74,9 +78,13 @@ class Network:
 
     @classmethod
     def of(cls, model: Model) -> Network:
-        """Return the network of a path or content, or a network itself. Equal contents in use are one object."""
+        """Return the network of a path, content or module, or itself. Equal contents in use are one object."""
         if isinstance(model, Network):
             return model
+        home = home_of(model)
+        if home is not None:
+            live: Network = importlib.import_module(home).LiveNetwork(model)
+            return live
         network = cls(model)
         if network.path is not None:
             return network
@@ -116,6 +124,10 @@ class Network:
     def files(self) -> list[str]:
         """The paths of the file and of those that hold weights of it; of content none."""
         return [] if self.path is None else [state[0] for state in self.state if not isinstance(state, str)]
+
+    def runner(self, layers: Sequence[str]) -> Any:
+        """Return what runs the network in its own way, and the type of numbers that it takes; None for onnxruntime."""
+        return None
 
     def __bytes__(self) -> bytes:
         if self._content is not None:
@@ -163,7 +175,14 @@ class Network:
         self.__dict__.update(path=path, _content=content)
 
 
-Model = str | os.PathLike[str] | bytes | Network
+Model = str | os.PathLike[str] | bytes | Network  # or a model in memory: see LIVE
+
+
+def home_of(model: Any) -> str | None:
+    """Return the name of what makes a network of a model in memory; None for anything else."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(model).__mro__)
+    return next((LIVE[package] for package in packages if package in LIVE), None)
+
 
 _in_use: WeakValueDictionary[str, Network] = WeakValueDictionary()  # contents, by digest
 _lock = threading.Lock()

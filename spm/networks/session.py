@@ -42,14 +42,18 @@ class Session:
 
     def __init__(self, model: Model, layers: Names, tokens_before: int | None = None) -> None:
         need("onnxruntime")
-        proto = read_network(model)
+        network = Network.of(model)
+        proto = read_network(network)
         whole = graph_of(proto)
         self.layers = choose(proto, whole, layers, tokens_before=tokens_before)
         part = cut_out(proto, whole, self.layers)
         self.graph = whole.before(self.layers)
         self._scales = scales_of(proto, self.layers)
+        self._dtype: type
         try:
-            self._session, self._dtype = start_session(bytes(part))
+            self._session, self._dtype = network.runner(self.layers) or start_session(bytes(part))
+        except SpmError:
+            raise
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise SpmError(f"onnxruntime cannot open the network: {error}") from error
         self._known: dict[tuple[int, int], list[Map] | str] = {}
@@ -122,7 +126,9 @@ class Session:
         try:
             maps = self._session.run(self.layers, {self.graph.image: prepared.astype(self._dtype, copy=False)})
         except Exception as error:  # onnxruntime's errors have no root of their own
-            raise SpmError(f"the network cannot see {size[1]} x {size[0]} pixels, onnxruntime says: {error}") from error
+            raise SpmError(
+                f"the network cannot see {size[1]} x {size[0]} pixels, what runs it says: {error}"
+            ) from error
         return [self._laid_out(*given) for given in zip(self.layers, maps, places, strict=True)]
 
     def _laid_out(self, name: str, values: np.ndarray, place: Map) -> tuple[np.ndarray, Map]:

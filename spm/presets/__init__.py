@@ -2,7 +2,7 @@
 
 from .detection import DETECTORS, rcnn2014, sppnet2014_detection, words_detection
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
-from .networks import hybrid, spp2014
+from .networks import hybrid, spp2014, sppnet2014
 from .registry import GROUPS, PRESETS, expand, make
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "scspm2009",
     "spp2014",
     "sppnet2014_detection",
+    "sppnet2014",
     "vlad2010",
     "words_detection",
 ]

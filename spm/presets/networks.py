@@ -1,7 +1,8 @@
-"""The maps of networks: names of papers and an ONNX file in, scikit-learn Pipelines with the papers' values out."""
+"""Networks: names of papers, and an ONNX file or what learns, in, Pipelines with the papers' values out."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from .._tools.public import public
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
 from ..networks.file import Network
+from ..networks.maps import cut
+from ..networks.zoo import fetch_network, read_networks
 from ..pyramid.pyramid import SpatialPyramid
 from ._shared import Levels, Shared
 from .handcrafted import lazebnik2006
@@ -41,13 +44,15 @@ def spp2014(
 
     Parameters
     ----------
-    model : path, bytes or spm.networks.Network, optional
-        An ONNX file. By default the small network that ships with spm (see its card, data/texture_net.md).
+    model : path, bytes, spm.networks.Network, torch.nn.Module or str, optional
+        An ONNX file, a module in memory, or the name of a network that `spm.fetch_network` fetches, images of any size
+        let through: ``"efficientnet_lite0"`` comes by pip alone. By default the small network that ships with spm (see
+        its card, data/texture_net.md).
     layers, policy, flip
         As `FeatureMap` takes them.
     preprocess : str or dict, optional
-        As `FeatureMap` takes it; by default what the shipped network wants, and ``"imagenet"`` for a `model` of your
-        own.
+        As `FeatureMap` takes it; by default what the shipped network and those fetched by name want, and
+        ``"imagenet"`` for a `model` of your own.
     size : int, None or a sequence of these, default="auto"
         As `FeatureMap` takes it: None is the image as it is. ``"auto"`` is that too for the shipped network, and 224
         for a `model` of your own.
@@ -86,6 +91,10 @@ def feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> Fe
     if model is None:
         shipped = Network.of(read_shipped("texture_net.onnx"))
         return FeatureMap(shipped, preprocess=preprocess or "tf", size=None if size_left_out else size, **options)
+    known = read_networks()
+    if isinstance(model, str) and model in known and not os.path.exists(model):
+        preprocess = preprocess or known[model]["preprocess"]
+        model = cut(fetch_network(model), options["layers"], free=True)
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
 
 
@@ -143,3 +152,89 @@ def hybrid(
         [("words", words), ("maps", maps)], kernels=["intersection", "linear"], weights=[1.0, weight], n_jobs=n_jobs
     )
     return shared.pipeline(vectorizer, kernel="precomputed", C=C)
+
+
+@public("spm.presets")
+def sppnet2014(
+    trunk: Any = "small",
+    *,
+    sizes: Sequence[int] = (224, 180),
+    levels: Levels = (6, 3, 2, 1),
+    head: Sequence[int] = (),
+    freeze: str | None = None,
+    preprocess: Any = "imagenet",
+    epochs: int = 30,
+    batch_size: int = 32,
+    lr: float = 0.01,
+    device: str = "auto",
+    checkpoint: Any = None,
+    probability: bool = False,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    random_state: Any = None,
+) -> Pipeline:
+    """Return a network with spatial pyramid pooling that is trained at two sizes, as in He et al. 2014, section 3.1.
+
+    From the paper: the pyramid of 6x6, 3x3, 2x2 and 1x1 bins, max-pooled; sizes 224 and 180 by turns of epochs, the
+    weights shared (2.3); crops of 224 from images whose shorter side is 256, mirrored by chance; whole images of that
+    shorter side to classify (3.1.4); half of the inputs of inner layers of the head dropped; a rate of 0.01. As the
+    authors' programs have it: momentum 0.9, decay 0.0005, the rate divided by ten after each third of the steps, and
+    vectors scaled to a mean length of 20. It needs torch: ``pip install "spatial-pyramids[nn]"``.
+
+    The paper's networks learn from 1.2 million images; by default this one is small, its head a single layer, its
+    batches of 32, so that a folder of photographs will do. ``trunk="zf5", head=(4096, 4096), batch_size=128`` is the
+    paper's. A network that has learned already, such as ``trunk="efficientnet_lite0"``, with `freeze` and its own
+    `preprocess`, learns more from few images.
+
+    Parameters
+    ----------
+    trunk, sizes, head, freeze, preprocess, epochs, batch_size, lr, device, checkpoint
+        As `spm.nn.SPPNetClassifier` takes them.
+    levels : sequence, default=(6, 3, 2, 1)
+    probability, memory : bool, path
+        For likeness with the other presets: probabilities are there always, and nothing is cached.
+    n_jobs, verbose, random_state
+        As for `lazebnik2006`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        One step, ``classifier``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If torch is missing.
+
+    Examples
+    --------
+    >>> import spm
+    >>> spm.presets.sppnet2014(device="cpu").named_steps["classifier"].sizes
+    (224, 180)
+    """
+    from ..nn import SPPNetClassifier
+
+    classifier = SPPNetClassifier(
+        trunk=trunk,
+        sizes=sizes,
+        schedule="alternate",
+        levels=levels,
+        head=head,
+        freeze=freeze,
+        test_size=256,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer="sgd",
+        lr=lr,
+        momentum=0.9,
+        weight_decay=5e-4,
+        rate="step",
+        preprocess=preprocess,
+        checkpoint=checkpoint,
+        device=device,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        random_state=random_state,
+    )
+    return Pipeline([("classifier", classifier)])

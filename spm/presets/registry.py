@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from .._tools.public import public
 from ..errors import check_choice
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
-from .networks import hybrid, spp2014
+from .networks import hybrid, spp2014, sppnet2014
 
 PRESETS: dict[str, Callable[..., Pipeline]] = {
     "lazebnik2006": lazebnik2006,
@@ -22,11 +22,15 @@ PRESETS: dict[str, Callable[..., Pipeline]] = {
     "best_handcrafted": best_handcrafted,
     "spp2014": spp2014,
     "hybrid": hybrid,
+    "sppnet2014": sppnet2014,
 }
 
+TRAINED = ("sppnet2014",)
+"""Networks that learn themselves, for minutes or hours, and need torch: compared where they are named."""
+
 GROUPS: dict[str, Callable[[], list[str]]] = {
-    "all": lambda: list(PRESETS),
-    "all-handcrafted": lambda: [name for name in PRESETS if name not in ("spp2014", "hybrid")],
+    "all": lambda: [name for name in PRESETS if name not in TRAINED],
+    "all-handcrafted": lambda: [name for name in PRESETS if name not in ("spp2014", "hybrid", *TRAINED)],
 }
 
 
