@@ -226,6 +226,8 @@ def test_the_values_of_every_preset_are_these(name):
 def test_detectors_presets_are_where_their_names_say():
     for preset in (presets.rcnn2014, presets.sppnet2014_detection):
         assert preset.__module__ == "spm.presets" and preset.__name__ in presets.__all__
+
+
 def test_sppnet2014_has_the_papers_recipe():
     pytest.importorskip("torch")
     model = presets.sppnet2014(n_jobs=2, verbose=True, random_state=5, levels=(1, 2), device="cpu")

@@ -312,16 +312,13 @@ def _places(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _draw(image: str, found: Any, place: Path) -> None:
-    import io
-
     from PIL import Image
 
     from .._tools.files import write_whole
     from ..detection import draw
 
-    buffer = io.BytesIO()
-    Image.fromarray(draw(image, found)).save(buffer, "JPEG", quality=90)
-    write_whole(place, buffer.getbuffer(), "the drawing")
+    picture = Image.fromarray(draw(image, found))
+    write_whole(place, lambda file: picture.save(file, "JPEG", quality=90), "the drawing")
 
 
 # Evaluate

@@ -20,8 +20,8 @@ __all__ = [
     "rcnn2014",
     "scspm2009",
     "spp2014",
-    "sppnet2014_detection",
     "sppnet2014",
+    "sppnet2014_detection",
     "vlad2010",
     "words_detection",
 ]
