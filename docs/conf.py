@@ -67,8 +67,8 @@ ROAD = {  # the folders of spm in the order of the road, a page each
 def modules(folder):
     """List the modules of a folder of spm, or the one file, but for those that begin with ``_``."""
     package = importlib.import_module(f"spm.{folder}")
-    inner = [module.name for module in pkgutil.iter_modules(getattr(package, "__path__", ()))]
-    return [package, *(importlib.import_module(f"spm.{folder}.{name}") for name in inner if not name.startswith("_"))]
+    inner = [module.name for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"spm.{folder}.")]
+    return [package, *(importlib.import_module(name) for name in inner if "._" not in name)]
 
 
 def members(folder):

@@ -112,12 +112,13 @@ def test_the_picture_of_the_road_is_shown(page, path):
 
 
 def test_the_reference_has_every_public_name(tmp_path, monkeypatch):
-    for module in ("docutils", "matplotlib"):
+    for module in ("docutils", "matplotlib", "torch"):
         pytest.importorskip(module)
     conf = load("conf", monkeypatch)
     conf.write_reference(tmp_path)
     listed = (tmp_path / "index.rst").read_text(encoding="utf-8").split()
     assert [name for name in spm._HOMES if f"spm.{name}" not in listed] == []
+    assert [name for name in spm.nn.__all__ if f"spm.nn.{name}" not in listed] == []
     modules = {"kernels": "histogram_intersection", "presets": "lazebnik2006", "datasets": "make_layouts"}
     for module, name in modules.items():
         assert f"spm.{module}.{name}" in listed
