@@ -41,20 +41,16 @@ LAYERS: dict[str, Any] = {"squeezenet1.1_fp32": "fire9/concat"}
 LITE, FINE, LAST = "efficientnet_lite0_features", "/_blocks.10/Add_output_0", "features"
 FIVE = (480, 576, 688, 874, 1200)
 
+BOTH = {"layers": (FINE, LAST), "levels": (1, 2, 3)}
+RESNET = {"network": "resnet18_to_layer3", "levels": (1, 2, 3, 6)}
 CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
-    "last map, 1 2 3": {"layers": LAST, "levels": (1, 2, 3)},
-    "last map, 1 2": {"layers": LAST, "levels": (1, 2)},
-    "stride 16, 1 2 3 6": {"layers": FINE, "levels": (1, 2, 3, 6)},
-    "both maps, 1 2 3": {"layers": (FINE, LAST), "levels": (1, 2, 3)},
-    "both maps, 1 2 3, square roots, length 1": {
-        "layers": (FINE, LAST),
-        "levels": (1, 2, 3),
-        "norm": ("power", "l2"),
-    },
-    "last map, 1 2 3, square roots, length 1": {"layers": LAST, "levels": (1, 2, 3), "norm": ("power", "l2")},
-    "last map, 1 2 3, at 1000": {"layers": LAST, "levels": (1, 2, 3), "scales": (1000,)},
+    **{f"EfficientNet-lite0, both maps, 1 2 3, C {C:g}": {**BOTH, "C": C} for C in (0.001, 0.01, 0.1)},
+    "EfficientNet-lite0, both maps, square roots, length 1, C 0.1": {**BOTH, "norm": ("power", "l2"), "C": 0.1},
+    "EfficientNet-lite0, last map, 1 2 3, C 0.1": {"layers": LAST, "levels": (1, 2, 3), "C": 0.1},
+    "EfficientNet-lite0, stride 16, 1 2 3 6, C 0.1": {"layers": FINE, "levels": (1, 2, 3, 6), "C": 0.1},
+    **{f"ResNet-18, 1 2 3 6, C {C:g}": {**RESNET, "C": C} for C in (0.001, 0.01, 0.1)},
 }
-BEST = "both maps, 1 2 3"  # what `choose` found: see the table
+BEST = "ResNet-18, 1 2 3 6, C 0.01"
 
 HEAD = FineTunedHead(hidden=(1024,), n_steps=3000, learning_rate=0.02)
 

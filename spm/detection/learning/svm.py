@@ -20,6 +20,7 @@ def learn_machines(
     random: np.random.RandomState,
     *,
     n_jobs: int | None,
+    tolerance: float = TOLERANCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Learn a machine for each class by dual coordinate descent, from where `alphas` is, which is changed in place.
 
@@ -39,6 +40,8 @@ def learn_machines(
     random : RandomState
         Draws the orders in which examples are gone through.
     n_jobs : int or None
+    tolerance : float
+        How far examples' conditions may lie apart, of a margin of 1.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def learn_machines(
         alpha, own = alphas[mine, k], signs[mine, k].astype(np.float64)
         weights = np.zeros(vectors.shape[1] + 1, dtype=np.float32)
         _begin(vectors, mine, alpha * own, bias, weights)
-        _descend(vectors, mine, own, costs[mine, k], squares[mine], bias, alpha, weights, seeds[k])
+        _descend(vectors, mine, own, costs[mine, k], squares[mine], bias, alpha, weights, seeds[k], tolerance)
         alphas[mine, k] = alpha
         return weights[:-1], bias * float(weights[-1])
 
@@ -79,6 +82,7 @@ def _descend(
     alpha: np.ndarray,
     weights: np.ndarray,
     seed: int,
+    tolerance: float,
 ) -> int:
     """Go through the examples until each fulfils its condition; return the number of passes."""
     order = np.arange(len(rows))
@@ -106,7 +110,7 @@ def _descend(
                 _add(weights, vectors[rows[i]], bias, np.float32((new - alpha[i]) * signs[i]))
                 alpha[i] = new
             at += 1
-        if most - least <= TOLERANCE:
+        if most - least <= tolerance:
             if active == len(rows):
                 return passed + 1
             active, high, low = len(rows), np.inf, -np.inf
