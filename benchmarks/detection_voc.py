@@ -65,11 +65,10 @@ def rows(best: str) -> dict[str, dict[str, Any]]:
         "1x1 alone": {**base, "levels": (1,)},
         "head fine-tuned": {**base, "head": HEAD},
         **{
-            name: {"network": name, "layers": LAYERS.get(name), "levels": (1, 2, 3, 6)}
+            name: {"network": name, "layers": LAYERS.get(name), "levels": (1, 2, 3, 6), "C": base["C"]}
             for name in PREPROCESS
-            if name != LITE
         },
-        "SIFT words": {"network": None},
+        "SIFT words": {"network": None, "scales": None, "C": base["C"]},
     }
 
 

@@ -135,6 +135,8 @@ class EdgeBoxes(Proposals):
         # A second call of one object answers otherwise than the first.
         search = ximgproc().createEdgeBoxes(maxBoxes=self.max_boxes, beta=self.overlap)
         corners, scores = search.getBoundingBoxes(strength, direction)
+        if scores is None:  # OpenCV 4's word for none
+            return np.empty((0, 4))
         corners = np.reshape(corners, (-1, 4))
         best_first = np.lexsort([*corners.T, -np.reshape(scores, -1)])
         return to_whole_pixels(corners[best_first], small, pixels)
