@@ -126,7 +126,7 @@ class View:
     mirrored: bool = False
 
     def of(self, pixels: np.ndarray) -> np.ndarray:
-        """Return this view of pixels (h, w, c): shape (*shape, c), uint8."""
+        """Return this view of pixels (h, w, c): uint8, of height and width `shape`, and as many channels."""
         channels = pixels.shape[2:]
         if self.resized is not None:
             pixels = resize(pixels, self.resized).reshape(*self.resized, *channels)
