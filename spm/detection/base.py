@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -34,6 +35,7 @@ from ..features.local import fingerprint_of
 from ..images import check_images, content_of, naming
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
+from .learning.head import behind
 from .learning.stages import Stages, location_of
 from .learning.training import Training, numbered
 from .metrics import average_precision
@@ -120,7 +122,7 @@ class Detector(OpenParts):
         with _workplace(self.memory) as place:
             key = self._key_of(X, own) if self.memory is not None else ""
             stages = Stages(location_of(self.memory), key)
-            propose = _proposer(proposals, place)
+            propose = partial(remembered_boxes, proposals, memory=place)
             shared = (len(self.classes_), self._open, propose, stages, random)
             training = Training(self, X, own, *shared)
             self.coef_, self.intercept_, self.regressors_ = training.run()
@@ -165,10 +167,7 @@ class Detector(OpenParts):
         return joined(scored, len(firsts), len(self.classes_))[own.reshape(-1)]
 
     def _score(self, vectors: np.ndarray) -> np.ndarray:
-        return (self._behind_head(vectors) * np.float32(self.scale_)) @ self.coef_.T + self.intercept_
-
-    def _behind_head(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors if self.head_ is None or not len(vectors) else self.head_.transform(vectors)
+        return (behind(self.head_, vectors) * np.float32(self.scale_)) @ self.coef_.T + self.intercept_
 
     def find(self, image: Any) -> Objects:
         """Return the objects of one image, the surest first, as `predict` does for several.
@@ -215,7 +214,7 @@ class Detector(OpenParts):
 
     def _open(self, image: Any) -> Any:
         """Return the regions of an image."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define _open(image)")
 
     def _key_of(self, X: Sequence[Any], y: list[Objects]) -> str:
         """Return what all that is learned depends on, as a digest."""
@@ -255,10 +254,6 @@ def _workplace(given: Any) -> Iterator[Any]:
         return
     with tempfile.TemporaryDirectory(prefix="spm-") as folder:
         yield folder
-
-
-def _proposer(proposals: Any, place: Any) -> Callable[[Any], np.ndarray]:
-    return lambda image: remembered_boxes(proposals, image, place)
 
 
 def _check_head(head: Any) -> Any:

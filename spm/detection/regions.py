@@ -151,10 +151,6 @@ class CropRegions:
         self._vectorizer = vectorizer
         self._fill = mean_colour(vectorizer.features_)
 
-    def chosen(self, boxes: np.ndarray) -> np.ndarray:
-        """Return the scale of each box: there is one."""
-        return np.zeros(len(boxes), dtype=np.int64)
-
     def windows(self, boxes: np.ndarray, at: np.ndarray | None = None) -> np.ndarray:
         """Return what each box is made of: itself."""
         return check_boxes(boxes)

@@ -18,6 +18,11 @@ from ..._tools.public import public
 from ...errors import SpmError
 
 
+def behind(head: Any, vectors: np.ndarray) -> np.ndarray:
+    """Return vectors as they leave a head, or as they are where that is None."""
+    return vectors if head is None or not len(vectors) else head.transform(vectors)
+
+
 @public("spm.detection")
 class FineTunedHead(TransformerMixin, BaseEstimator):
     """Fully connected layers trained on windows of objects and of background, the convolutions frozen.

@@ -91,6 +91,17 @@ def overlaps(boxes: np.ndarray, truth: np.ndarray, classes: np.ndarray, n_classe
     return most
 
 
+def negatives_of(example: Example, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all windows of an image, the first box of each that is against a class, and which: (n, n_classes)."""
+    windows = example.regions.windows(example.boxes)
+    _, firsts = np.unique(windows, axis=0, return_index=True)
+    firsts.sort()
+    most = overlaps(example.boxes[firsts], example.truth, example.classes, rules.n_classes)
+    negative = most < rules.negative_iou
+    against = negative.any(axis=1)
+    return windows, firsts[against], negative[against]
+
+
 def look_through(
     example: Example,
     rules: Rules,
@@ -109,12 +120,7 @@ def look_through(
     scaled : callable
         See `Describe`.
     """
-    windows = example.regions.windows(example.boxes)
-    _, firsts = np.unique(windows, axis=0, return_index=True)
-    firsts.sort()
-    most = overlaps(example.boxes[firsts], example.truth, example.classes, rules.n_classes)
-    negative = most < rules.negative_iou
-    firsts, negative = firsts[negative.any(axis=1)], negative[negative.any(axis=1)]
+    windows, firsts, negative = negatives_of(example, rules)
     kept: list[tuple[np.ndarray, ...]] = []
     for rows, vectors in scaled(example.regions, example.boxes[firsts]):
         mine, against = firsts[rows], negative[rows]
@@ -206,12 +212,8 @@ def draw_negatives(
     scaled: Describe,
 ) -> Found:
     """Draw some of an image's negatives at random: what is learned from without hard ones."""
-    windows = example.regions.windows(example.boxes)
-    _, firsts = np.unique(windows, axis=0, return_index=True)
-    firsts.sort()
-    negative = overlaps(example.boxes[firsts], example.truth, example.classes, rules.n_classes) < rules.negative_iou
-    able = np.flatnonzero(negative.any(axis=1))
-    drawn = np.sort(random.choice(able, min(n, len(able)), replace=False))
+    windows, firsts, negative = negatives_of(example, rules)
+    drawn = np.sort(random.permutation(len(firsts))[:n])
     mine = firsts[drawn]
     rows, vectors = zip(*scaled(example.regions, example.boxes[mine]), strict=True) if len(mine) else ((), ())
     order = np.concatenate([*rows, np.empty(0, dtype=int)])

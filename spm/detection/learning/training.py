@@ -17,6 +17,7 @@ from ..objects import Objects
 from ..overlap import iou_matrix
 from ..regions import Stream
 from .box_regression import BoxRegressor
+from .head import FineTunedHead, behind
 from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
 from .pool import Pool
 from .stages import Stages
@@ -87,11 +88,11 @@ class Training:
     def scaled(self, regions: Regions, boxes: np.ndarray) -> Stream:
         """Yield places of boxes and their vectors as the machines see them."""
         for rows, vectors in regions.stream(boxes):
-            yield rows, self.behind_head(vectors) * np.float32(self.scale)
+            yield rows, behind(self.head, vectors) * np.float32(self.scale)
 
-    def behind_head(self, vectors: np.ndarray) -> np.ndarray:
-        """Return vectors as they leave the head, where there is one."""
-        return vectors if self.head is None or not len(vectors) else self.head.transform(vectors)
+    def _boxes_of(self, i: int) -> np.ndarray:
+        """Return an image's boxes: its objects first, then what is proposed."""
+        return np.concatenate([self.y[i].boxes, self.propose(self.X[i])])
 
     def _each(self, function: Callable[[int], Any], images: Any, label: str) -> Iterator[Any]:
         """Yield what a function gives for images by number, in order, from workers."""
@@ -117,7 +118,7 @@ class Training:
 
         def look(i: int) -> tuple[np.ndarray, ...]:
             own, mine = self.y[i], pairs[pairs[:, 0] == i]
-            boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+            boxes = self._boxes_of(i)
             near, others = boxes[mine[:, 1]], boxes[len(own) :][drawn.get(i, self._no_boxes)]
             regions = self.open_regions(self.X[i])
             norms = [np.linalg.norm(vectors, axis=1) for _, vectors in regions.stream(others)]
@@ -149,7 +150,7 @@ class Training:
     def _pairs_of(self, i: int) -> np.ndarray:
         """Return the boxes of an image that lie near an object: box, object and class, (n, 3)."""
         own = self.y[i]
-        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        boxes = self._boxes_of(i)
         found = iou_matrix(boxes, own.boxes)
         best = found.argmax(axis=1) if len(own) else np.zeros(len(boxes), dtype=int)
         near = np.flatnonzero(found.max(axis=1, initial=-1.0) > self.options.regression_iou)
@@ -176,7 +177,7 @@ class Training:
         def norms(i: int) -> np.ndarray:
             regions = self.open_regions(self.X[i])
             parts = regions.stream(self.propose(self.X[i])[drawn[i]])
-            return np.concatenate([np.linalg.norm(self.behind_head(own), axis=1) for _, own in parts] or [np.empty(0)])
+            return np.concatenate([np.linalg.norm(behind(self.head, own), axis=1) for _, own in parts] or [np.empty(0)])
 
         return {"norms": np.concatenate([*self._each(norms, drawn, "norms"), np.empty(0)])}
 
@@ -188,8 +189,6 @@ class Training:
     # a head, fine-tuned on windows
 
     def _learn_head(self, random: np.random.RandomState) -> None:
-        from .head import FineTunedHead
-
         given = FineTunedHead() if self.options.head == "mlp" else self.options.head
         head = clone(given)
         if getattr(head, "random_state", 0) is None:
@@ -207,7 +206,7 @@ class Training:
     def _windows(self, i: int, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw windows of an image and its mirror image: a quarter of objects, each at a scale of its own."""
         random, own = np.random.RandomState(seeds[i]), self.y[i]
-        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        boxes = self._boxes_of(i)
         found = iou_matrix(boxes, own.boxes)
         best = found.max(axis=1, initial=-1.0)
         n_objects = round(self.options.windows_per_image / 4)
@@ -256,7 +255,7 @@ class Training:
         _, firsts = np.unique(at, return_index=True)
         signs = np.zeros((len(places), self.n_classes), dtype=np.int8)
         signs[at, np.concatenate([own.labels for own in self.y]).astype(int)] = 1
-        positive = self.behind_head(vectors[firsts]) * np.float32(self.scale)
+        positive = behind(self.head, vectors[firsts]) * np.float32(self.scale)
         options = self.options
         pool = Pool(
             positive.shape[1],
@@ -318,7 +317,7 @@ class Training:
 
     def _example(self, i: int) -> Example:
         own = self.y[i]
-        boxes = np.concatenate([own.boxes, self.propose(self.X[i])])
+        boxes = self._boxes_of(i)
         return Example(i, self.open_regions(self.X[i]), boxes, own.boxes, own.labels)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import fx, nn
 
 from ...errors import SpmError
+from ..trunks.cutting import Around
 from ..trunks.onnx_import import module_name
 from .feeds import Feed, Input, Tensors, plain_views
 from .pixels import Pictures, Size, assemble
@@ -67,12 +68,8 @@ def _traced(body: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
     """Return the graph of a module in which the named one is one node; what does not hold that stays a whole."""
     asked, name = name, name if name in dict(body.named_modules()) else module_name(name)
 
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return not name.startswith(f"{module_qualified_name}.")
-
     try:
-        graph = Tracer().trace(body)
+        graph = Around(name).trace(body)
     except Exception as error:  # code that torch.fx cannot follow fails in many ways
         raise SpmError(
             f"freeze={asked!r}: torch.fx cannot follow the trunk ({error}): give its ONNX export, freeze='head' or None"

@@ -55,6 +55,18 @@ def _without_dead(graph: fx.Graph) -> None:
             graph.erase_node(node)
 
 
+class Around(fx.Tracer):
+    """Traces a module so that what does not hold the named one stays a whole."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module inside is one node."""
+        return not self.name.startswith(f"{module_qualified_name}.")
+
+
 def _traced(module: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
     """Return the graph of a module in which the named one is a node; what does not hold that stays a whole."""
     names = dict(module.named_modules())
@@ -63,12 +75,8 @@ def _traced(module: nn.Module, name: str) -> tuple[fx.Graph, fx.Node]:
         near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5) or [other for other in names if other][-3:]
         raise SpmError(f"the network has no module {asked!r}: did you mean {' or '.join(map(repr, near))}?")
 
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            return not name.startswith(f"{module_qualified_name}.")
-
     try:
-        graph = Tracer().trace(module)
+        graph = Around(name).trace(module)
     except Exception as error:  # code that torch.fx cannot follow fails in many ways
         raise SpmError(
             f"the network cannot be cut at {name!r}, torch.fx cannot follow it ({error}): give its ONNX export"
