@@ -170,6 +170,15 @@ def test_an_error_comes_out_and_lifts_the_limits(n_jobs, bad):
     assert set(blas_threads()) == {2}
 
 
+def test_work_that_begins_after_the_end_touches_nothing(monkeypatch):
+    """A thread can have taken its batch and not yet begun when another one's error ends the loop."""
+    workers = _parallel._Workers()
+    assert workers.call(square, [1, 2]) == [1, 4]
+    workers.stop()
+    monkeypatch.setattr(_parallel, "_enter", partial(pytest.fail, "limits were set"))
+    assert workers.call(square, [1, 2]) == []
+
+
 def test_an_error_among_the_items_comes_out_too():
     def items():
         yield 1

@@ -85,6 +85,8 @@ class _Workers:
         """Return the function's results, fewer when stopped."""
         results: list[T] = []
         with self._changed:
+            if self._stopped:  # a thread that woke late would set limits that nobody waits for
+                return results
             self._busy += 1
         try:
             with single_threaded(), _one_openmp_thread(), usual_settings():
