@@ -37,14 +37,15 @@ _SCIKIT_LEARN = {  # what its estimators are made of and skops does not know: ar
     "utils._metadata_requests": "MetadataRequest MethodMetadataRequest",  # of splitters, before scikit-learn 1.7
 }
 _DETECTION = (
-    "BoxRegressor CropDetector EdgeBoxes FineTunedHead GivenBoxes RegionDetector SelectiveSearch SlidingWindows"
+    "BoxRegressor CropDetector EdgeBoxes FineTunedHead GivenBoxes RegionDetector RegionUnion SelectiveSearch "
+    "SlidingWindows"
 )
 TRUSTED = (
     *(f"spm.{name}" for name in _HOMES if name[0].isupper() and not name.endswith("Error")),
     *(f"spm.detection.{name}" for name in _DETECTION.split()),
     "spm.encoders.Layer",
     "spm.networks.Network",
-    *(f"spm.detection.{name}" for name in ("EdgeBoxes", "GivenBoxes", "SelectiveSearch", "SlidingWindows")),
+    "spm.nn.RegionHead",
     "spm.nn.SPPNetClassifier",
     *(f"sklearn.{module}.{name}" for module, names in _SCIKIT_LEARN.items() for name in names.split()),
 )

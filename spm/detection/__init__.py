@@ -17,6 +17,7 @@ from .metrics import (
 from .objects import Objects
 from .overlap import iou_matrix, nms
 from .proposals import EdgeBoxes, GivenBoxes, SelectiveSearch, SlidingWindows, default_proposals, remembered_boxes
+from .union import RegionUnion
 
 __all__ = [
     "AveragePrecision",
@@ -29,6 +30,7 @@ __all__ = [
     "Objects",
     "PrecisionRecall",
     "RegionDetector",
+    "RegionUnion",
     "SelectiveSearch",
     "SlidingWindows",
     "average_precision",

@@ -42,7 +42,7 @@ from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
 from .overlap import nms
 from .proposals import default_proposals, remembered_boxes
-from .regions import joined
+from .regions import joined, vectorizers_of
 
 
 def words_vectorizer() -> PyramidVectorizer:
@@ -209,7 +209,8 @@ class Detector(OpenParts):
     def _own_vectorizer(self) -> PyramidVectorizer:
         """Return the vectorizer that `fit` fits."""
         vectorizer = self.part("vectorizer")
-        vectorizer.set_params(n_jobs=self.n_jobs)
+        for own in vectorizers_of(vectorizer):
+            own.set_params(n_jobs=self.n_jobs)
         return vectorizer
 
     def _open(self, image: Any) -> Any:
@@ -229,7 +230,8 @@ class Detector(OpenParts):
         parts = {"": self, "proposals__": self.proposals_, "vectorizer__": self.vectorizer_}
         options = {at + name: value for at, own in parts.items() for name, value in own.get_params(deep=True).items()}
         digest.update(joblib.hash([__version__, type(self).__name__, _plain(options)]).encode())
-        digest.update(joblib.hash(fingerprint_of(self.vectorizer_.features_)).encode())
+        seen = [fingerprint_of(part.features_) for part in vectorizers_of(self.vectorizer_)]
+        digest.update(joblib.hash(seen).encode())
         return digest.hexdigest()
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -241,9 +243,15 @@ def _plain(options: dict[str, Any]) -> list[tuple[str, Any]]:
     plain = []
     for name, value in sorted(options.items()):
         last = name.rpartition("__")[2]
-        if last not in ("memory", "n_jobs", "verbose", "mapping") and not name.startswith("vectorizer__features__"):
-            plain.append((name, type(value).__qualname__ if hasattr(value, "get_params") else value))
+        if last not in ("memory", "n_jobs", "verbose", "mapping") and "__features__" not in name:
+            plain.append((name, _by_kind(value)))
     return plain
+
+
+def _by_kind(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_by_kind(each) for each in value]
+    return type(value).__qualname__ if hasattr(value, "get_params") else value
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from .._tools.public import public
 from ..errors import SpmError
 from ..vectorizer import PyramidVectorizer
 from .base import Detector
-from .regions import RULES, CropRegions, MapRegions
+from .regions import RULES, CropRegions, MapRegions, vectorizers_of
 
 
 @public("spm.detection")
@@ -23,8 +23,9 @@ class RegionDetector(Detector):
 
     Parameters
     ----------
-    vectorizer : PyramidVectorizer, optional
-        Describes regions. By default 200 SIFT words over 1x1, 2x2 and 4x4 cells, square roots of shares.
+    vectorizer : PyramidVectorizer or RegionUnion, optional
+        Describes regions; a union joins what several networks say. By default 200 SIFT words over 1x1, 2x2 and 4x4
+        cells, square roots of shares.
     proposals : proposer, optional
         Where objects may be. By default ``default_proposals()``: edge boxes, filled up by selective search.
     scales : sequence of int, optional
@@ -189,14 +190,14 @@ class RegionDetector(Detector):
 
     def _own_vectorizer(self) -> PyramidVectorizer:
         vectorizer = super()._own_vectorizer()
-        if self.scales is not None:
-            features = vectorizer.part("features")
+        for part in vectorizers_of(vectorizer) if self.scales is not None else ():
+            features = part.part("features")
             if "size" not in features.get_params():
                 raise SpmError(
                     f"scales={self.scales!r} are sizes at which a network sees the image, and "
                     f"{type(features).__name__} has no option size: leave scales at None"
                 )
-            vectorizer.set_params(features=features.set_params(size=tuple(self.scales)))
+            part.set_params(features=features.set_params(size=tuple(self.scales or ())))
         return vectorizer
 
     def _open(self, image: Any) -> MapRegions:

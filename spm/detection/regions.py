@@ -149,7 +149,7 @@ class CropRegions:
         self._pixels = read_image(image)
         self.size: tuple[int, int] = self._pixels.shape[:2]
         self._vectorizer = vectorizer
-        self._fill = mean_colour(vectorizer.features_)
+        self._fill = mean_colour(vectorizers_of(vectorizer)[0].features_)
 
     def windows(self, boxes: np.ndarray, at: np.ndarray | None = None) -> np.ndarray:
         """Return what each box is made of: itself."""
@@ -219,3 +219,8 @@ def mean_colour(features: Any) -> tuple[int, int, int]:
     colour = np.broadcast_to(np.round(np.asarray(options["mean"], dtype=np.float64) / options["scale"]), 3)
     red, green, blue = colour if options["order"] == "rgb" else colour[::-1]
     return int(red), int(green), int(blue)
+
+
+def vectorizers_of(vectorizer: Any) -> list[Any]:
+    """Return the parts of a union, or the vectorizer itself."""
+    return getattr(vectorizer, "parts", [vectorizer])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import need
 
 _HOMES = {
+    "RegionHead": "region_head",
     "SpatialPyramidPooling": "layer",
     "SPPNet": "sppnet",
     "SPPNetClassifier": "training.classifier",
@@ -44,6 +45,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:  # the same once more, in a form that type checkers read
     from .layer import SpatialPyramidPooling as SpatialPyramidPooling
     from .live import LiveNetwork as LiveNetwork
+    from .region_head import RegionHead as RegionHead
     from .sppnet import SPPNet as SPPNet
     from .sppnet import plain_net as plain_net
     from .sppnet import spp_net as spp_net

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,8 @@ from ..._tools.options import Options, check_options, each, number, progress, se
 from ..._tools.parallel import progress_bar
 from ..._tools.public import public
 from ...errors import SpmError
+
+BLOCK = 64  # rows
 
 
 def behind(head: Any, vectors: np.ndarray) -> np.ndarray:
@@ -49,7 +51,8 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    network_ : MLPClassifier
+    layers_ : list of (weights, bias)
+        Of the hidden layers.
     scale_ : float
         What vectors are multiplied by, so that their values have unit variance.
 
@@ -100,7 +103,7 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
 
     @learns
     def fit(self, X: Any, y: Any) -> FineTunedHead:
-        """Learn from vectors (n, D) and classes (n,), -1 for background.
+        """Learn from vectors (n, D), float32 or float16, and classes (n,), -1 for background.
 
         Raises
         ------
@@ -108,44 +111,64 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
             For an option that is not valid, or where there is no object or no background.
         """
         check_options(self)
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.float16])
         objects, background = np.flatnonzero(y >= 0), np.flatnonzero(y < 0)
         if not len(objects) or not len(background):
             counts = f"{len(objects)} and {len(background)}"
             raise SpmError(f"a head needs windows of objects and of background, got {counts}")
-        random, classes = check_random_state(self.random_state), np.unique(y)
-        self.scale_ = float(1 / max(X.std(), 1e-12))
+        random = check_random_state(self.random_state)
+        self.scale_ = float(1 / max(_spread(X), 1e-12))
+        drawn = self._draw(objects, background, random)
+        batches = ((X[rows].astype(np.float32) * np.float32(self.scale_), y[rows]) for rows in drawn)
+        self.layers_ = self._learn(batches, X.shape[1], np.unique(y), random.randint(2**31 - 1))
+        return self
+
+    def _draw(self, objects: np.ndarray, background: np.ndarray, random: Any) -> Iterator[np.ndarray]:
+        """Yield the rows of one batch after the other."""
         n_objects = min(max(round(self.foreground * self.batch_size), 1), self.batch_size)
-        self.network_ = MLPClassifier(
+        seed = random.randint(2**31 - 1)
+        random = np.random.RandomState(seed)
+        with progress_bar("head", total=self.n_steps, unit="batch", verbose=self.verbose) as bar:
+            for _ in range(self.n_steps):
+                others = random.choice(background, self.batch_size - n_objects)
+                yield np.concatenate([random.choice(objects, n_objects), others])
+                bar.update()
+
+    def _learn(
+        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n_values: int, classes: np.ndarray, seed: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Learn from batches of vectors and classes; return the weights and the biases of the hidden layers."""
+        network = MLPClassifier(
             tuple(self.hidden),
             solver="sgd",
             alpha=self.decay,
             momentum=self.momentum,
             batch_size=self.batch_size,
             learning_rate_init=self.learning_rate,
-            random_state=random.randint(2**31 - 1),
+            random_state=seed,
         )
-        with progress_bar("head", total=self.n_steps, unit="batch", verbose=self.verbose) as bar:
-            for step in range(self.n_steps):
-                rate = self.learning_rate * 0.1 ** (3 * step // self.n_steps)
-                drawn = np.concatenate(
-                    [random.choice(objects, n_objects), random.choice(background, self.batch_size - n_objects)]
-                )
-                self.network_.learning_rate_init = rate
-                if step:
-                    self.network_._optimizer.learning_rate = self.network_._optimizer.learning_rate_init = rate
-                self.network_.partial_fit(X[drawn] * np.float32(self.scale_), y[drawn], classes=classes)
-                bar.update()
-        return self
+        for step, (vectors, own) in enumerate(batches):
+            network.learning_rate_init = self.learning_rate * 0.1 ** (3 * step // self.n_steps)
+            if step:
+                network._optimizer.learning_rate = network.learning_rate_init
+                network._optimizer.learning_rate_init = network.learning_rate_init
+            network.partial_fit(vectors, own, classes=classes)
+        return list(zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the last hidden layer's values: shape (n, hidden[-1]), float32."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False) * np.float32(self.scale_)
-        for weights, bias in zip(self.network_.coefs_[:-1], self.network_.intercepts_[:-1], strict=True):
+        for weights, bias in self.layers_:
             X = np.maximum(X @ weights + bias, 0)
         return X
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the units' names."""
         return np.array([f"unit{i}" for i in range(self.hidden[-1])], dtype=object)
+
+
+def _spread(X: np.ndarray) -> float:
+    """Return the standard deviation of all values, block by block: they may be half precision, and many."""
+    blocks = [X[i : i + BLOCK].astype(np.float64) for i in range(0, len(X), BLOCK * max(len(X) // (8 * BLOCK), 1))]
+    return float(np.concatenate(blocks).std())

@@ -24,6 +24,7 @@ from .stages import Stages
 
 Regions = Any
 NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
+HALF = 65504.0  # the largest of float16
 BACKGROUND = (0.1, 0.5)  # overlap of windows that show the head what is no object
 
 
@@ -77,6 +78,7 @@ class Training:
         seen = self.stages.made("first look", lambda: self._look_first(draws[0]))
         self.plain_scale = self.scale = self._scale_of(seen["norms"])
         regressors = self._learn_regressors(seen)
+        del seen["near"]  # most of the memory
         if self.options.head != "svm":
             self._learn_head(draws[1])
             self.scale = self._scale_of(self.stages.made("norms", lambda: self._look_at_norms(draws[2]))["norms"])
@@ -223,7 +225,7 @@ class Training:
         for image, where in self._both_ways(self.X[i], boxes[chosen]):
             regions = self.open_regions(image)
             vectors.append(regions.vectors(where, random.randint(regions.n_scales, size=len(where))))
-        return np.concatenate(vectors), np.tile(classes, 2)
+        return in_half(np.concatenate(vectors)), np.tile(classes, 2)
 
     def _both_ways(self, image: Any, boxes: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
         yield image, boxes
@@ -337,3 +339,8 @@ def numbered(y: list[Objects], classes: np.ndarray, use_difficult: bool) -> list
     if not any(map(len, numbers)):
         raise SpmError("y has no object in any image: a detector learns from some at least")
     return numbers
+
+
+def in_half(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors as float16 where all their values fit in."""
+    return vectors.astype(np.float16) if np.abs(vectors).max(initial=0) < HALF else vectors

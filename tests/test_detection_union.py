@@ -1,0 +1,107 @@
+"""Several vectorizers side by side, and a head in torch: each equal to its parts, in detectors, saved, refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from test_detection_detectors import X_NEW, Y_NEW, X, Y, detector, same, vectorizer
+
+import spm
+from spm.detection import CropDetector, FineTunedHead, RegionUnion
+from spm.detection.learning.training import in_half
+from spm.errors import SpmError
+
+BOXES = [[0, 0, 160, 120], [10, 20, 60, 90], [100, 3, 101, 4]]
+
+
+def union(**options):
+    coarse = vectorizer().set_params(pyramid__levels=(1,), features__size=96)
+    return RegionUnion([("fine", vectorizer()), ("coarse", coarse)], **options)
+
+
+def test_a_union_is_its_parts_side_by_side():
+    both = union(transformer_weights={"coarse": 0.5}).fit(X)
+    fine, coarse = (clone(part).fit(X) for part in both.parts)
+    joined = both.transform_regions(X[0], BOXES)
+    np.testing.assert_array_equal(joined[:, : fine.n_features_out_], fine.transform_regions(X[0], BOXES))
+    np.testing.assert_array_equal(joined[:, fine.n_features_out_ :], 0.5 * coarse.transform_regions(X[0], BOXES))
+    assert joined.shape == (3, both.n_features_out_) and joined.dtype == np.float32
+    np.testing.assert_allclose(both.transform(X[:1])[0], joined[0], rtol=1e-6)  # the whole image is a region too
+    assert len(both.get_feature_names_out()) == both.n_features_out_
+    assert both.transform_regions(X[0], np.empty((0, 4))).shape == (0, both.n_features_out_)
+    seen = both.encode_views(X[0])
+    np.testing.assert_array_equal(both.transform_regions(X[0], BOXES, seen), joined)
+
+
+@pytest.mark.parametrize("scales", [None, (120, 200)])
+def test_detectors_take_unions(scales, tmp_path):
+    model = detector(vectorizer=union(n_jobs=2), scales=scales, n_jobs=2, memory=tmp_path / "steps").fit(X, Y)
+    assert model.score(X_NEW, Y_NEW) > 0.9
+    found = model.predict(X_NEW)
+    assert same(clone(model).set_params(n_jobs=1).fit(X, Y).predict(X_NEW), found)
+    spm.save(model, tmp_path / "m.spm")
+    assert same(spm.load(tmp_path / "m.spm").predict(X_NEW), found)
+    assert len(list((tmp_path / "steps" / "spm-detection").iterdir())) == 1  # one training, twice
+
+
+def test_crops_take_unions():
+    assert detector(CropDetector, vectorizer=union(), crop_size=64, context=6).fit(X[:4], Y[:4]).predict(X_NEW[:1])
+
+
+def test_what_describes_no_regions_is_refused():
+    with pytest.raises(SpmError, match="transform_regions"):
+        RegionUnion([("words", spm.BagOfWords())]).fit(X)
+    with pytest.raises(SpmError, match="has no option size"):
+        detector(vectorizer=RegionUnion([("points", spm.PyramidVectorizer())]), scales=(120,)).fit(X, Y)
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+def torch_head(**options):
+    pytest.importorskip("torch")
+    from spm.nn import RegionHead
+
+    return RegionHead(**{"hidden": (24,), "n_steps": 120, "learning_rate": 3e-3, "device": "cpu", **options})
+
+
+def test_a_head_in_torch_learns_repeats_itself_and_is_saved(tmp_path):
+    model = detector(head=torch_head()).fit(X, Y)
+    assert model.score(X_NEW, Y_NEW) > 0.85
+    found = model.predict(X_NEW)
+    assert same(clone(model).fit(X, Y).predict(X_NEW), found)
+    spm.save(model, tmp_path / "m.spm")
+    assert same(spm.load(tmp_path / "m.spm").predict(X_NEW), found)
+
+
+def test_a_head_in_torch_leaves_the_global_generator_alone():
+    head = torch_head(n_steps=2, random_state=0)
+    import torch
+
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    head.fit(np.random.RandomState(0).rand(30, 6), np.repeat([-1, 0, 1], 10))
+    assert torch.rand(1) == expected
+    assert [weights.shape for weights, _ in head.layers_] == [(6, 24)]
+
+
+@pytest.mark.parametrize(("option", "value"), [("dropout", 1.5), ("input_dropout", -0.1), ("device", "abacus")])
+def test_wrong_options_of_a_head_in_torch(option, value):
+    with pytest.raises(SpmError):
+        torch_head(**{option: value}).fit(np.zeros((4, 2)), [-1, 0, -1, 0])
+
+
+def test_windows_of_half_precision_teach_a_head_the_same():
+    random = np.random.RandomState(0)
+    vectors, classes = random.rand(200, 5).astype(np.float16), np.repeat([-1, 0, 1, 1], 50)
+    heads = [FineTunedHead(hidden=(4,), n_steps=20, random_state=0) for _ in range(2)]
+    made = [head.fit(vectors.astype(kind), classes) for head, kind in zip(heads, ("f4", "f2"), strict=True)]
+    np.testing.assert_allclose(made[0].transform(vectors), made[1].transform(vectors), rtol=1e-5)
+
+
+def test_values_beyond_half_precision_stay_whole():
+    assert in_half(np.float32([[1.0, -2.0]])).dtype == np.float16
+    assert in_half(np.float32([[1.0, -1e5]])).dtype == np.float32
+    assert in_half(np.empty((0, 3), np.float32)).shape == (0, 3)
