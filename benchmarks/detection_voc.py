@@ -22,6 +22,7 @@ from spm.detection import (
     FineTunedHead,
     GivenBoxes,
     RegionDetector,
+    RegionUnion,
     average_precision,
     default_proposals,
     load_voc,
@@ -43,12 +44,21 @@ FIVE = (480, 576, 688, 874, 1200)
 
 BOTH = {"layers": (FINE, LAST), "levels": (1, 2, 3)}
 RESNET = {"network": "resnet18_to_layer3", "levels": (1, 2, 3, 6)}
+NETWORKS = {  # of both: layers, levels, and one over the root mean square of its values in windows of the 650
+    "resnet18_to_layer3": (None, (1, 2, 3, 6), 2.1),
+    LITE: (LAST, (1, 2, 3), 0.85),
+}
+TWO = {"network": NETWORKS, "C": 0.01}
+TORCH: dict[str, Any] = {"head": "torch", "windows_per_image": 48}
 CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
     **{f"EfficientNet-lite0, both maps, 1 2 3, C {C:g}": {**BOTH, "C": C} for C in (0.001, 0.01, 0.1)},
     "EfficientNet-lite0, both maps, square roots, length 1, C 0.1": {**BOTH, "norm": ("power", "l2"), "C": 0.1},
     "EfficientNet-lite0, last map, 1 2 3, C 0.1": {"layers": LAST, "levels": (1, 2, 3), "C": 0.1},
     "EfficientNet-lite0, stride 16, 1 2 3 6, C 0.1": {"layers": FINE, "levels": (1, 2, 3, 6), "C": 0.1},
     **{f"ResNet-18, 1 2 3 6, C {C:g}": {**RESNET, "C": C} for C in (0.001, 0.01, 0.1)},
+    "ResNet-18 and EfficientNet-lite0, C 0.01": TWO,
+    "ResNet-18 and EfficientNet-lite0, a head, C 0.01": {**TWO, **TORCH},
+    "ResNet-18 and EfficientNet-lite0, a head, C 0.1": {**TWO, **TORCH, "C": 0.1},
 }
 BEST = "ResNet-18, 1 2 3 6, C 0.01"
 
@@ -78,7 +88,7 @@ def detector(
     n_jobs: int,
     *,
     seed: int = 0,
-    network: str | None = LITE,
+    network: Any = LITE,
     layers: Any = None,
     levels: Any = (1, 2, 3, 6),
     norm: Any = None,
@@ -87,14 +97,28 @@ def detector(
 ) -> RegionDetector:
     """Return one detector."""
     given = {"proposals": boxes, "memory": memory, "n_jobs": n_jobs, "random_state": seed, **options}
+    if given.get("head") == "torch":
+        from spm.nn import RegionHead
+
+        given["head"] = RegionHead()
     if network is None:
         return RegionDetector(**given)
+    if isinstance(network, str):
+        vectorizer: Any = vectorizer_of(network, layers, levels, norm)
+    else:
+        weights = {name: weight for name, (_, _, weight) in network.items()}
+        parts = [(name, vectorizer_of(name, *own, norm)) for name, (*own, _) in network.items()]
+        vectorizer = RegionUnion(parts, transformer_weights=weights)
+    return RegionDetector(vectorizer=vectorizer, scales=scales, **given)
+
+
+def vectorizer_of(network: str, layers: Any, levels: Any, norm: Any) -> spm.PyramidVectorizer:
+    """Return what describes regions by one network."""
     features = spm.FeatureMap(
         str(data_home() / "weights" / f"{network}.onnx"), layers=layers, preprocess=PREPROCESS[network]
     )
     pyramid = spm.SpatialPyramid(levels=levels, pool="max", weights=None)
-    vectorizer = spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=norm)
-    return RegionDetector(vectorizer=vectorizer, scales=scales, **given)
+    return spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=norm)
 
 
 def data(split: str) -> tuple[list[str], list[Any]]:
