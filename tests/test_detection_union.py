@@ -9,7 +9,7 @@ from test_detection_detectors import X_NEW, Y_NEW, X, Y, detector, same, vectori
 
 import spm
 from spm.detection import CropDetector, FineTunedHead, RegionUnion
-from spm.detection.learning.training import in_half
+from spm.detection.learning.training import in_half, stacked
 from spm.errors import SpmError
 
 BOXES = [[0, 0, 160, 120], [10, 20, 60, 90], [100, 3, 101, 4]]
@@ -105,3 +105,10 @@ def test_values_beyond_half_precision_stay_whole():
     assert in_half(np.float32([[1.0, -2.0]])).dtype == np.float16
     assert in_half(np.float32([[1.0, -1e5]])).dtype == np.float32
     assert in_half(np.empty((0, 3), np.float32)).shape == (0, 3)
+
+
+def test_arrays_are_stacked_and_forgotten():
+    parts = [np.ones((2, 3), np.float16), np.empty((0, 3), np.float32), np.full((1, 3), 2, np.float32)]
+    whole = stacked(parts)
+    assert whole.tolist() == [[1] * 3] * 2 + [[2] * 3] and whole.dtype == np.float32
+    assert sum(part.size for part in parts) == 0

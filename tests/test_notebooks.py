@@ -41,8 +41,8 @@ def texts(cell):
         yield from ("".join(part) for kind, part in output.get("data", {}).items() if not kind.startswith("image/"))
 
 
-def test_there_are_six_in_order():
-    assert [path.name[:2] for path in NOTEBOOKS] == ["1_", "2_", "3_", "4_", "5_", "6_"]
+def test_there_are_seven_in_order():
+    assert [path.name[:2] for path in NOTEBOOKS] == ["1_", "2_", "3_", "4_", "5_", "6_", "7_"]
 
 
 def test_they_are_run_through_in_order_without_errors(cells):

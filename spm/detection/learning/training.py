@@ -200,7 +200,9 @@ class Training:
 
         def make() -> dict[str, np.ndarray]:
             vectors, classes = zip(*self._each(gather, range(len(self.X)), "windows"), strict=True)
-            return {"vectors": np.concatenate(vectors), "classes": np.concatenate(classes)}
+            kept = list(vectors)
+            del vectors
+            return {"vectors": stacked(kept), "classes": np.concatenate(classes)}
 
         windows = self.stages.made("windows", make)
         self.head = head.fit(windows["vectors"], windows["classes"])
@@ -339,6 +341,16 @@ def numbered(y: list[Objects], classes: np.ndarray, use_difficult: bool) -> list
     if not any(map(len, numbers)):
         raise SpmError("y has no object in any image: a detector learns from some at least")
     return numbers
+
+
+def stacked(parts: list[np.ndarray]) -> np.ndarray:
+    """Return arrays below one another, each forgotten when it is there: together they may fill most of the memory."""
+    whole, n = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=np.result_type(*parts)), 0
+    for i, part in enumerate(parts):
+        whole[n : n + len(part)] = part
+        n += len(part)
+        parts[i] = part[:0].copy()
+    return whole
 
 
 def in_half(vectors: np.ndarray) -> np.ndarray:

@@ -105,11 +105,11 @@ class Feed:
 
     def producer(self, epoch: int) -> Callable[[np.ndarray], Any]:
         """Return what makes a batch of positions, in another thread."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define producer(epoch)")
 
     def finish(self, made: Any) -> Tensors:
         """Return what the network takes of what was made."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define finish(made)")
 
 
 class ImageFeed(Feed):
