@@ -49,7 +49,14 @@ NETWORKS = {  # of both: layers, levels, and one over the root mean square of it
     LITE: (LAST, (1, 2, 3), 0.85),
 }
 TWO = {"network": NETWORKS, "C": 0.01}
-TORCH: dict[str, Any] = {"head": "torch", "windows_per_image": 48}
+HALF = {"network": {**NETWORKS, LITE: (LAST, (1, 2), 0.85)}, "C": 0.01}
+TORCH: dict[str, Any] = {
+    "head": "torch",
+    "machines": False,
+    "windows_per_image": 48,
+    "background_iou": (0.0, 0.5),
+    "least_score": 0.001,
+}
 CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
     **{f"EfficientNet-lite0, both maps, 1 2 3, C {C:g}": {**BOTH, "C": C} for C in (0.001, 0.01, 0.1)},
     "EfficientNet-lite0, both maps, square roots, length 1, C 0.1": {**BOTH, "norm": ("power", "l2"), "C": 0.1},
@@ -57,8 +64,9 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
     "EfficientNet-lite0, stride 16, 1 2 3 6, C 0.1": {"layers": FINE, "levels": (1, 2, 3, 6), "C": 0.1},
     **{f"ResNet-18, 1 2 3 6, C {C:g}": {**RESNET, "C": C} for C in (0.001, 0.01, 0.1)},
     "ResNet-18 and EfficientNet-lite0, C 0.01": TWO,
-    "ResNet-18 and EfficientNet-lite0, a head, C 0.01": {**TWO, **TORCH},
-    "ResNet-18 and EfficientNet-lite0, a head, C 0.1": {**TWO, **TORCH, "C": 0.1},
+    "ResNet-18 and EfficientNet-lite0 (1 2), a head that scores": {**HALF, **TORCH},
+    "the same, box regression by a ridge of 40,000": {**HALF, **TORCH, "regression_alpha": 40_000},
+    "ResNet-18, a head that scores": {**RESNET, "C": 0.01, **TORCH},
 }
 BEST = "ResNet-18, 1 2 3 6, C 0.01"
 
@@ -73,8 +81,8 @@ def rows(best: str) -> dict[str, dict[str, Any]]:
         single = {name: (layers, (1,), weight) for name, (layers, _, weight) in single.items()}
     return {
         BASE: base,
-        "no head": {**base, "head": "svm"},
-        "head fine-tuned, scikit-learn": {**base, "head": HEAD},
+        "machines, no head": {**base, "head": "svm", "machines": True, "least_score": -1.5},
+        "machines behind a head, scikit-learn": {**base, "head": HEAD, "machines": True, "least_score": -1.5},
         "five scales": {**base, "scales": FIVE},
         "negatives drawn at random": {**base, "hard_negatives": False},
         "1x1 alone": {**base, "network": single, "levels": (1,)},
@@ -143,7 +151,7 @@ def data(split: str) -> tuple[list[str], list[Any]]:
 
 def measure(name: str, options: dict[str, Any], seed: int, arguments: argparse.Namespace, splits: Any) -> None:
     """Train and test one detector, with box regression and without; keep the outcome."""
-    path = arguments.out / f"{name} {seed}.json".replace(",", "").replace(" ", "_")
+    path = arguments.out / f"{name} {seed}.json".replace(",", "").replace(" ", "_").replace("(", "").replace(")", "")
     if path.exists():
         return
     (X, y), (X_test, y_test) = map(data, splits)
@@ -165,11 +173,20 @@ def measure(name: str, options: dict[str, Any], seed: int, arguments: argparse.N
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "jobs": arguments.jobs,
     }
-    if name == BASE:  # the same machines without what moves boxes
+    if name == BASE or name.startswith("inside"):  # the same without what moves boxes
         model.regressors_ = [None] * len(model.classes_)
         outcome["map as proposed"] = 100 * average_precision(y_test, model.predict(X_test)).mean
     path.write_text(json.dumps(outcome, indent=1))
-    print(name, seed, {key: round(outcome[key], 2) for key in ("map", "training", "testing", "memory")}, flush=True)
+    print(
+        name,
+        seed,
+        {
+            key: round(outcome[key], 2)
+            for key in ("map", "map as proposed", "training", "testing", "memory")
+            if key in outcome
+        },
+        flush=True,
+    )
 
 
 def proposals_of(arguments: argparse.Namespace) -> Any:

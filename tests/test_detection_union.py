@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from test_detection_detectors import X_NEW, Y_NEW, X, Y, detector, same, vectorizer
 
 import spm
@@ -75,6 +77,48 @@ def test_a_head_in_torch_learns_repeats_itself_and_is_saved(tmp_path):
     assert same(spm.load(tmp_path / "m.spm").predict(X_NEW), found)
 
 
+HEADS = {
+    "scikit-learn": lambda: FineTunedHead(hidden=(24,), n_steps=150, learning_rate=0.05),
+    "torch": torch_head,
+    "a classifier of scikit-learn's": lambda: LogisticRegression(C=1e-4, max_iter=2000),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_scores_by_itself(name, tmp_path):
+    options = {"head": HEADS[name](), "machines": False, "background_iou": (0.0, 0.5), "windows_per_image": 24}
+    model = detector(**options, memory=tmp_path / "steps").fit(X, Y)
+    assert model.score(X_NEW, Y_NEW) > 0.8
+    found = model.predict(X_NEW)
+    scores = np.concatenate([own.scores for own in found])
+    assert (scores >= 0).all() and (scores <= 1).all() and scores.max() > 0.6
+    each = model.decision_function(X_NEW[0], BOXES)
+    assert each.shape == (3, 2) and (each.sum(axis=1) <= 1 + 1e-6).all()
+    spm.save(model, tmp_path / "m.spm")
+    assert same(spm.load(tmp_path / "m.spm").predict(X_NEW), found)
+    again = clone(model).set_params(n_jobs=2, memory=None).fit(X, Y)
+    assert same(again.predict(X_NEW), found)
+    few = detector(**options).fit(X[:3], [own[own.labels == "bars"] for own in Y[:3]])  # of one class
+    assert set(few.predict(X_NEW)[0].labels) <= {"bars"}
+
+
+@pytest.mark.parametrize("head", ["svm", PCA(2)])
+def test_without_machines_something_must_score(head):
+    with pytest.raises(SpmError, match="machines=False leaves the scores to the head"):
+        detector(head=head, machines=False).fit(X, Y)
+
+
+def test_layers_are_those_of_scikit_learn():
+    random = np.random.RandomState(0)
+    for classes in ([-1, 0, 1, 1], [-1, 0, 0, -1]):
+        vectors, own = random.rand(200, 5).astype(np.float32), np.repeat(classes, 50)
+        head = FineTunedHead(hidden=(4, 3), n_steps=20, random_state=0).fit(vectors, own)
+        made = head.predict_proba(vectors)
+        assert made.shape == (200, len(set(classes)))
+        np.testing.assert_allclose(made.sum(axis=1), 1, rtol=1e-5)
+        assert head.transform(vectors).shape == (200, 3)
+
+
 def test_a_head_in_torch_leaves_the_global_generator_alone():
     head = torch_head(n_steps=2, random_state=0)
     import torch
@@ -84,7 +128,7 @@ def test_a_head_in_torch_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     head.fit(np.random.RandomState(0).rand(30, 6), np.repeat([-1, 0, 1], 10))
     assert torch.rand(1) == expected
-    assert [weights.shape for weights, _ in head.layers_] == [(6, 24)]
+    assert [weights.shape for weights, _ in head.layers_] == [(6, 24), (24, 3)]
 
 
 @pytest.mark.parametrize(("option", "value"), [("dropout", 1.5), ("input_dropout", -0.1), ("device", "abacus")])

@@ -18,6 +18,7 @@ from .._tools.options import (
     Options,
     check_all_options,
     check_options,
+    each,
     flag,
     memory,
     number,
@@ -72,7 +73,9 @@ class Detector(OpenParts):
         "max_negatives": whole(least=1),
         "use_difficult": flag,
         "head": lambda name, value: _check_head(value),
+        "machines": flag,
         "windows_per_image": whole(least=4),
+        "background_iou": each(number(least=0), "(0.1, 0.5)"),
         "box_regression": flag,
         "regression_alpha": number(least=0),
         "regression_iou": number(least=0),
@@ -87,6 +90,8 @@ class Detector(OpenParts):
     }
 
     vectorizer_: PyramidVectorizer
+    coef_: Any
+    intercept_: Any
 
     @learns
     def fit(self: Any, X: Any, y: Any) -> Any:
@@ -124,6 +129,7 @@ class Detector(OpenParts):
             stages = Stages(location_of(self.memory), key)
             propose = partial(remembered_boxes, proposals, memory=place)
             shared = (len(self.classes_), self._open, propose, stages, random)
+            self._check_scorer()
             training = Training(self, X, own, *shared)
             self.coef_, self.intercept_, self.regressors_ = training.run()
         self.scale_, self.plain_scale_, self.head_ = training.scale, training.plain_scale, training.head
@@ -139,7 +145,7 @@ class Detector(OpenParts):
         Returns
         -------
         list of Objects
-            With scores: decision values.
+            With scores: decision values, or with ``machines=False`` probabilities.
 
         Raises
         ------
@@ -167,7 +173,20 @@ class Detector(OpenParts):
         return joined(scored, len(firsts), len(self.classes_))[own.reshape(-1)]
 
     def _score(self, vectors: np.ndarray) -> np.ndarray:
-        return (behind(self.head_, vectors) * np.float32(self.scale_)) @ self.coef_.T + self.intercept_
+        if self.machines:
+            return (behind(self.head_, vectors) * np.float32(self.scale_)) @ self.coef_.T + self.intercept_
+        values, said = np.zeros((len(vectors), len(self.classes_)), dtype=np.float32), self.head_.classes_
+        if len(vectors):
+            values[:, said[said >= 0]] = self.head_.predict_proba(vectors)[:, said >= 0]
+        return values
+
+    def _check_scorer(self) -> None:
+        """Refuse a detector that nothing scores for."""
+        if not self.machines and not (self.head == "mlp" or hasattr(self.head, "predict_proba")):
+            raise SpmError(
+                f"machines=False leaves the scores to the head, and head={self.head!r} has no predict_proba: "
+                "give head='mlp', or a classifier such as spm.nn.RegionHead()"
+            )
 
     def find(self, image: Any) -> Objects:
         """Return the objects of one image, the surest first, as `predict` does for several.
@@ -235,7 +254,7 @@ class Detector(OpenParts):
         return digest.hexdigest()
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coef_")
+        return hasattr(self, "head_")
 
 
 def _plain(options: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -265,8 +284,7 @@ def _workplace(given: Any) -> Iterator[Any]:
 
 
 def _check_head(head: Any) -> Any:
-    if not (isinstance(head, str) and head in ("svm", "mlp")) and not (
-        hasattr(head, "fit") and hasattr(head, "transform") and not isinstance(head, type)
-    ):
+    able = hasattr(head, "fit") and (hasattr(head, "transform") or hasattr(head, "predict_proba"))
+    if not (isinstance(head, str) and head in ("svm", "mlp")) and (not able or isinstance(head, type)):
         raise SpmError(f"head must be 'svm', 'mlp' or a transformer such as FineTunedHead(), got {head!r}")
     return head

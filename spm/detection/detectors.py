@@ -65,8 +65,14 @@ class RegionDetector(Detector):
         ``"mlp"``: fully connected layers are trained on windows first, ``FineTunedHead()``, and machines learned on
         the last hidden one (section 4.2, fine-tuning). A transformer is fitted to vectors and classes, -1 for
         background.
+    machines : bool, default=True
+        Whether linear machines score. Without them the head does, by its ``predict_proba``: scores are probabilities
+        then, and `least_score` is one (Girshick 2015, "Fast R-CNN", section 5.4, finds it as good). Of few objects it
+        is better: a head learns from all boxes near an object, machines from the object's own alone.
     windows_per_image : int, default=64
         That a head learns from, a quarter of them objects, each at a scale of its own; the mirror image has as many.
+    background_iou : (float, float), default=(0.1, 0.5)
+        By how much windows without an object overlap objects: at least, and less than.
     box_regression : bool, default=True
         Whether boxes are moved by what their vectors tell.
     regression_alpha : float, default=4000
@@ -145,7 +151,9 @@ class RegionDetector(Detector):
         max_negatives: int = 8000,
         use_difficult: bool = True,
         head: Any = "svm",
+        machines: bool = True,
         windows_per_image: int = 64,
+        background_iou: Sequence[float] = (0.1, 0.5),
         box_regression: bool = True,
         regression_alpha: float = 4000,
         regression_iou: float = 0.5,
@@ -175,7 +183,9 @@ class RegionDetector(Detector):
         self.max_negatives = max_negatives
         self.use_difficult = use_difficult
         self.head = head
+        self.machines = machines
         self.windows_per_image = windows_per_image
+        self.background_iou = background_iou
         self.box_regression = box_regression
         self.regression_alpha = regression_alpha
         self.regression_iou = regression_iou
@@ -221,7 +231,7 @@ class CropDetector(Detector):
         Of these, how many lie around the region on each side; what is outside the image is the network's mean colour.
     C, positive_weight, intercept_scaling, feature_norm, negative_iou, hard_negatives, add_above, evict_below
         As for `RegionDetector`.
-    retrain_after, negatives_per_image, max_negatives, use_difficult, head, windows_per_image
+    retrain_after, negatives_per_image, max_negatives, use_difficult, head, machines, windows_per_image, background_iou
         As for `RegionDetector`.
     box_regression, regression_alpha, regression_iou, max_pairs
         As for `RegionDetector`, with R-CNN's own values by default: ``rcnn_train_bbox_regressor.m``.
@@ -260,7 +270,9 @@ class CropDetector(Detector):
         max_negatives: int = 8000,
         use_difficult: bool = True,
         head: Any = "svm",
+        machines: bool = True,
         windows_per_image: int = 64,
+        background_iou: Sequence[float] = (0.1, 0.5),
         box_regression: bool = True,
         regression_alpha: float = 1000,
         regression_iou: float = 0.6,
@@ -290,7 +302,9 @@ class CropDetector(Detector):
         self.max_negatives = max_negatives
         self.use_difficult = use_difficult
         self.head = head
+        self.machines = machines
         self.windows_per_image = windows_per_image
+        self.background_iou = background_iou
         self.box_regression = box_regression
         self.regression_alpha = regression_alpha
         self.regression_iou = regression_iou

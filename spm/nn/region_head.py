@@ -22,7 +22,8 @@ class RegionHead(FineTunedHead):
     """Fully connected layers over pooled windows, learned with dropout, the convolutions frozen (He 2014, section 4.2).
 
     `spm.detection.FineTunedHead` as networks are trained today, for a detector's ``head``: AdamW, a cosine of rates,
-    and dropout before every layer, without which a few hundred photographs are learned by heart.
+    dropout before every layer, without which a few hundred photographs are learned by heart, and classes drawn by the
+    square roots of their numbers of windows.
 
     Parameters
     ----------
@@ -47,10 +48,8 @@ class RegionHead(FineTunedHead):
 
     Attributes
     ----------
-    layers_ : list of (weights, bias)
-        Of the hidden layers.
-    scale_ : float
-        What vectors are multiplied by, so that their values have unit variance.
+    classes_, layers_, scale_
+        As of `spm.detection.FineTunedHead`.
 
     Examples
     --------
@@ -96,8 +95,12 @@ class RegionHead(FineTunedHead):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _odds(self, classes: np.ndarray) -> np.ndarray:
+        odds = 1 / np.sqrt(np.bincount(classes)[classes])
+        return odds / odds.sum()
+
     def _learn(
-        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n_values: int, classes: np.ndarray, seed: int
+        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n_values: int, seed: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         device = device_of(self.device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -105,15 +108,15 @@ class RegionHead(FineTunedHead):
             layers: list[nn.Module] = [nn.Dropout(self.input_dropout)]
             for before, width in pairwise([n_values, *self.hidden]):
                 layers += [nn.Linear(before, width), nn.ReLU(), nn.Dropout(self.dropout)]
-            network = nn.Sequential(*layers, nn.Linear(self.hidden[-1], len(classes))).to(device).train()
+            network = nn.Sequential(*layers, nn.Linear(self.hidden[-1], len(self.classes_))).to(device).train()
             optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.decay)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
             for vectors, own in batches:
-                targets = torch.from_numpy(np.searchsorted(classes, own)).to(device)
+                targets = torch.from_numpy(np.searchsorted(self.classes_, own)).to(device)
                 loss = nn.functional.cross_entropy(network(torch.from_numpy(vectors).to(device)), targets)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-        hidden = [layer for layer in network if isinstance(layer, nn.Linear)][:-1]
-        return [(own.weight.detach().cpu().numpy().T.copy(), own.bias.detach().cpu().numpy()) for own in hidden]
+        learned = [layer for layer in network if isinstance(layer, nn.Linear)]
+        return [(own.weight.detach().cpu().numpy().T.copy(), own.bias.detach().cpu().numpy()) for own in learned]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import check_random_state
@@ -31,7 +32,8 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
 
     He 2014, section 4.2, and ``spp_finetune_voc.m`` of SPP_net: batches of 128 of which a quarter are objects,
     stochastic gradient descent with momentum. `transform` gives the last hidden layer, on which machines are learned
-    as they are on pooled vectors. It runs in scikit-learn's `MLPClassifier`, which has no dropout.
+    as they are on pooled vectors; with ``machines=False`` `predict_proba` scores by itself. It runs in scikit-learn's
+    `MLPClassifier`, which has no dropout.
 
     Parameters
     ----------
@@ -51,10 +53,12 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
+    classes_ : ndarray
+        The numbers of the classes, -1 for background first.
     layers_ : list of (weights, bias)
-        Of the hidden layers.
+        The last of them gives the classes' logits.
     scale_ : float
-        What vectors are multiplied by, so that their values have unit variance.
+        What vectors were multiplied by, so that their values had unit variance; `layers_` take them as they are.
 
     Examples
     --------
@@ -118,26 +122,33 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
             raise SpmError(f"a head needs windows of objects and of background, got {counts}")
         random = check_random_state(self.random_state)
         self.scale_ = float(1 / max(_spread(X), 1e-12))
-        drawn = self._draw(objects, background, random)
+        drawn = self._draw(objects, background, self._odds(y[objects]), random)
         batches = ((X[rows].astype(np.float32) * np.float32(self.scale_), y[rows]) for rows in drawn)
-        self.layers_ = self._learn(batches, X.shape[1], np.unique(y), random.randint(2**31 - 1))
+        self.classes_ = np.unique(y)
+        (first, bias), *others = self._learn(batches, X.shape[1], random.randint(2**31 - 1))
+        self.layers_ = [(first * np.float32(self.scale_), bias), *others]
         return self
 
-    def _draw(self, objects: np.ndarray, background: np.ndarray, random: Any) -> Iterator[np.ndarray]:
+    def _odds(self, classes: np.ndarray) -> np.ndarray | None:
+        """Return how likely each object is drawn; None where all are alike."""
+        return None
+
+    def _draw(
+        self, objects: np.ndarray, background: np.ndarray, odds: np.ndarray | None, random: Any
+    ) -> Iterator[np.ndarray]:
         """Yield the rows of one batch after the other."""
         n_objects = min(max(round(self.foreground * self.batch_size), 1), self.batch_size)
-        seed = random.randint(2**31 - 1)
-        random = np.random.RandomState(seed)
+        random = np.random.RandomState(random.randint(2**31 - 1))
         with progress_bar("head", total=self.n_steps, unit="batch", verbose=self.verbose) as bar:
             for _ in range(self.n_steps):
                 others = random.choice(background, self.batch_size - n_objects)
-                yield np.concatenate([random.choice(objects, n_objects), others])
+                yield np.concatenate([random.choice(objects, n_objects, p=odds), others])
                 bar.update()
 
     def _learn(
-        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n_values: int, classes: np.ndarray, seed: int
+        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n_values: int, seed: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Learn from batches of vectors and classes; return the weights and the biases of the hidden layers."""
+        """Learn from batches of vectors and classes; return the weights and the biases of the layers."""
         network = MLPClassifier(
             tuple(self.hidden),
             solver="sgd",
@@ -152,16 +163,25 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
             if step:
                 network._optimizer.learning_rate = network.learning_rate_init
                 network._optimizer.learning_rate_init = network.learning_rate_init
-            network.partial_fit(vectors, own, classes=classes)
-        return list(zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True))
+            network.partial_fit(vectors, own, classes=self.classes_)
+        layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+        if len(self.classes_) == 2:  # scikit-learn has one output then
+            weights, bias = (np.concatenate([part * 0, part], axis=-1) for part in layers[-1])
+            layers[-1] = weights, bias
+        return layers
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the last hidden layer's values: shape (n, hidden[-1]), float32."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False) * np.float32(self.scale_)
-        for weights, bias in self.layers_:
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        for weights, bias in self.layers_[:-1]:
             X = np.maximum(X @ weights + bias, 0)
         return X
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of `classes_`: shape (n, n_classes), float32."""
+        hidden = self.transform(X)
+        return softmax(hidden @ self.layers_[-1][0] + self.layers_[-1][1], axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the units' names."""

@@ -25,7 +25,6 @@ from .stages import Stages
 Regions = Any
 NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
 HALF = 65504.0  # the largest of float16
-BACKGROUND = (0.1, 0.5)  # overlap of windows that show the head what is no object
 
 
 class Training:
@@ -72,8 +71,8 @@ class Training:
         self._no_boxes = np.empty(0, dtype=int)
         self.scale = self.plain_scale = 1.0
 
-    def run(self) -> tuple[np.ndarray, np.ndarray, list[BoxRegressor | None]]:
-        """Learn all; return the machines' weights and intercepts, and the box regressors."""
+    def run(self) -> tuple[np.ndarray | None, np.ndarray | None, list[BoxRegressor | None]]:
+        """Learn all; return the machines' weights and intercepts, if there are any, and the box regressors."""
         draws = [np.random.RandomState(seed) for seed in self.random.randint(2**31 - 1, size=4)]
         seen = self.stages.made("first look", lambda: self._look_first(draws[0]))
         self.plain_scale = self.scale = self._scale_of(seen["norms"])
@@ -81,6 +80,9 @@ class Training:
         del seen["near"]  # most of the memory
         if self.options.head != "svm":
             self._learn_head(draws[1])
+        if not self.options.machines:
+            return None, None, regressors
+        if self.head is not None:
             self.scale = self._scale_of(self.stages.made("norms", lambda: self._look_at_norms(draws[2]))["norms"])
         pool, positives = self._begin_pool(seen["vectors"], seen["windows"], draws[3])
         del seen
@@ -214,8 +216,9 @@ class Training:
         found = iou_matrix(boxes, own.boxes)
         best = found.max(axis=1, initial=-1.0)
         n_objects = round(self.options.windows_per_image / 4)
-        objects = random.permutation(np.flatnonzero(best >= BACKGROUND[1]))[:n_objects]
-        background = np.flatnonzero((best >= BACKGROUND[0]) & (best < BACKGROUND[1]))
+        least, most = self.options.background_iou
+        objects = random.permutation(np.flatnonzero(best >= most))[:n_objects]
+        background = np.flatnonzero((np.maximum(best, 0) >= least) & (best < most))
         background = random.permutation(background)[: self.options.windows_per_image - n_objects]
         chosen = np.concatenate([objects, background])
         classes = np.full(len(chosen), -1)
