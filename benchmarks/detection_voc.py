@@ -49,11 +49,10 @@ NETWORKS = {  # of both: layers, levels, and one over the root mean square of it
     LITE: (LAST, (1, 2, 3), 0.85),
 }
 TWO = {"network": NETWORKS, "C": 0.01}
-HALF = {"network": {**NETWORKS, LITE: (LAST, (1, 2), 0.85)}, "C": 0.01}
 TORCH: dict[str, Any] = {
     "head": "torch",
     "machines": False,
-    "windows_per_image": 48,
+    "windows_per_image": 32,
     "background_iou": (0.0, 0.5),
     "least_score": 0.001,
 }
@@ -64,8 +63,8 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
     "EfficientNet-lite0, stride 16, 1 2 3 6, C 0.1": {"layers": FINE, "levels": (1, 2, 3, 6), "C": 0.1},
     **{f"ResNet-18, 1 2 3 6, C {C:g}": {**RESNET, "C": C} for C in (0.001, 0.01, 0.1)},
     "ResNet-18 and EfficientNet-lite0, C 0.01": TWO,
-    "ResNet-18 and EfficientNet-lite0 (1 2), a head that scores": {**HALF, **TORCH},
-    "the same, box regression by a ridge of 40,000": {**HALF, **TORCH, "regression_alpha": 40_000},
+    "ResNet-18 and EfficientNet-lite0, a head that scores": {**TWO, **TORCH},
+    "the same, box regression by a ridge of 40,000": {**TWO, **TORCH, "regression_alpha": 40_000},
     "ResNet-18, a head that scores": {**RESNET, "C": 0.01, **TORCH},
 }
 BEST = "ResNet-18, 1 2 3 6, C 0.01"
