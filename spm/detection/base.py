@@ -36,6 +36,7 @@ from ..features.local import fingerprint_of
 from ..images import check_images, content_of, naming
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
+from .learning.box_regression import moved
 from .learning.head import behind
 from .learning.stages import Stages, location_of
 from .learning.training import Training, numbered
@@ -92,6 +93,7 @@ class Detector(OpenParts):
     vectorizer_: PyramidVectorizer
     coef_: Any
     intercept_: Any
+    regressors_: list[Any]
 
     @learns
     def fit(self: Any, X: Any, y: Any) -> Any:
@@ -203,23 +205,44 @@ class Detector(OpenParts):
                 return Objects.none(scored=True)
             regions = self._open(image)
             values = self._values(regions, boxes)
-            found = [self._of_class(k, regions, boxes, values[:, k]) for k in range(len(self.classes_))]
+            able = [self._suppressed(boxes, values[:, k]) for k in range(len(self.classes_))]
+            moves = self._moves(regions, boxes, able)
+            own = zip(able, values.T, moves, strict=True)
+            found = [self._placed(boxes[at], mine[at], by, regions.size) for at, mine, by in own]
         kept, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         labels = np.repeat(self.classes_, [len(own) for _, own in found])
         order = np.argsort(-scores, kind="stable")
         return Objects(kept[order], labels[order], scores[order])
 
-    def _of_class(self, k: int, regions: Any, boxes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the boxes of a class and their scores: suppressed, regressed, clipped and suppressed once more."""
+    def _suppressed(self, boxes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the places of the boxes of a class that are left of many on one object."""
         able = np.flatnonzero(values > self.least_score)
-        able = able[nms(boxes[able], values[able], iou=self.nms_iou)][: self.max_per_image]
-        kept, scores = boxes[able], values[able].astype(np.float64)
-        regressor = self.regressors_[k]
-        if regressor is None or not len(able):
+        return able[nms(boxes[able], values[able], iou=self.nms_iou)][: self.max_per_image]
+
+    def _moves(self, regions: Any, boxes: np.ndarray, able: list[np.ndarray]) -> list[np.ndarray | None]:
+        """Return for each class how its boxes are to be moved, or None; a box is described once for all classes."""
+        learned = [k for k, regressor in enumerate(self.regressors_) if regressor is not None]
+        moves: list[np.ndarray | None] = [None] * len(able)
+        places = np.unique(np.concatenate([able[k] for k in learned])) if learned else np.empty(0, dtype=int)
+        if not len(places):
+            return moves
+        coef = np.concatenate([self.regressors_[k].coef for k in learned]).T * np.float32(self.plain_scale_)
+        intercept = np.concatenate([self.regressors_[k].intercept for k in learned])
+        said = ((rows, vectors @ coef + intercept) for rows, vectors in regions.stream(boxes[places]))
+        offsets = joined(said, len(places), len(intercept))
+        for i, k in enumerate(learned):
+            moves[k] = offsets[np.searchsorted(places, able[k]), 4 * i : 4 * i + 4].astype(np.float64)
+        return moves
+
+    def _placed(
+        self, kept: np.ndarray, scores: np.ndarray, by: np.ndarray | None, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the boxes of a class and their scores: moved, clipped and suppressed once more."""
+        scores = scores.astype(np.float64)
+        if by is None or not len(kept):
             return kept, scores
-        kept = regressor.move(regions.vectors(kept) * np.float32(self.plain_scale_), kept)
-        height, width = regions.size
-        kept = np.clip(kept, 0, [width, height, width, height])
+        height, width = size
+        kept = np.clip(moved(kept, by), 0, [width, height, width, height])
         real = (kept[:, 2:] - kept[:, :2] >= 1).all(axis=1)
         kept, scores = kept[real], scores[real]
         again = nms(kept, scores, iou=self.nms_iou)
