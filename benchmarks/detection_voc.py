@@ -52,7 +52,7 @@ TWO = {"network": NETWORKS, "C": 0.01}
 TORCH: dict[str, Any] = {
     "head": "torch",
     "machines": False,
-    "windows_per_image": 32,
+    "windows_per_image": 64,
     "background_iou": (0.0, 0.5),
     "least_score": 0.001,
 }
@@ -67,7 +67,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
     "the same, box regression by a ridge of 40,000": {**TWO, **TORCH, "regression_alpha": 40_000},
     "ResNet-18, a head that scores": {**RESNET, "C": 0.01, **TORCH},
 }
-BEST = "ResNet-18, 1 2 3 6, C 0.01"
+BEST = "ResNet-18 and EfficientNet-lite0, a head that scores"
 
 HEAD = FineTunedHead(hidden=(1024,), n_steps=3000, learning_rate=0.02)
 

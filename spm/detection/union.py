@@ -40,7 +40,8 @@ class RegionUnion(FeatureUnion):
     >>> from spm.detection import RegionUnion
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
     >>> fine = spm.PyramidVectorizer(pyramid=spm.SpatialPyramid(levels=(2,), pool="mean"), norm=None)
-    >>> both = RegionUnion([("fine", fine), ("words", spm.PyramidVectorizer(encoder=spm.BagOfWords(5)))]).fit(images)
+    >>> words = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), random_state=0)
+    >>> both = RegionUnion([("fine", fine), ("words", words)]).fit(images)
     >>> both.transform_regions(images[0], [[0, 0, 32, 32], [8, 8, 40, 32]]).shape
     (2, 617)
     """

@@ -17,6 +17,7 @@ from ..._tools.options import Options, check_options, each, number, progress, se
 from ..._tools.parallel import progress_bar
 from ..._tools.public import public
 from ...errors import SpmError
+from .rows import RowsOnDisk
 
 BLOCK = 64  # rows
 
@@ -115,7 +116,10 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
             For an option that is not valid, or where there is no object or no background.
         """
         check_options(self)
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.float16])
+        if isinstance(X, RowsOnDisk):
+            self.n_features_in_ = X.shape[1]
+        else:
+            X, y = validate_data(self, X, y, dtype=[np.float32, np.float16])
         objects, background = np.flatnonzero(y >= 0), np.flatnonzero(y < 0)
         if not len(objects) or not len(background):
             counts = f"{len(objects)} and {len(background)}"

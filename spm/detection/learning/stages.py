@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ class Stages:
 
     Examples
     --------
-    >>> import tempfile
     >>> stages = Stages(tempfile.mkdtemp(), "0123")
     >>> stages.made("sum", lambda: {"total": np.array(3)})["total"]
     array(3)
@@ -46,6 +47,15 @@ class Stages:
             known = dict(make())
             self.leave(name, known)
         return known
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """Give a folder for what is too large to be held: the own one, or one that goes again."""
+        if self.folder is not None:
+            yield self.folder
+            return
+        with tempfile.TemporaryDirectory(prefix="spm-") as folder:
+            yield Path(folder)
 
     def left(self, name: str) -> Arrays | None:
         """Return what was left under a name, or None."""

@@ -20,11 +20,11 @@ from .box_regression import BoxRegressor
 from .head import FineTunedHead, behind
 from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
 from .pool import Pool
+from .rows import RowsOnDisk
 from .stages import Stages
 
 Regions = Any
 NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
-HALF = 65504.0  # the largest of float16
 
 
 class Training:
@@ -200,14 +200,19 @@ class Training:
         seeds = random.randint(2**31 - 1, size=len(self.X))
         gather = partial(self._windows, seeds=seeds)
 
-        def make() -> dict[str, np.ndarray]:
-            vectors, classes = zip(*self._each(gather, range(len(self.X)), "windows"), strict=True)
-            kept = list(vectors)
-            del vectors
-            return {"vectors": stacked(kept), "classes": np.concatenate(classes)}
+        classes: list[np.ndarray] = []
 
-        windows = self.stages.made("windows", make)
-        self.head = head.fit(windows["vectors"], windows["classes"])
+        def vectors() -> Iterator[np.ndarray]:
+            for own, its in self._each(gather, range(len(self.X)), "windows"):
+                classes.append(its)
+                yield own
+
+        with self.stages.place() as folder:
+            path = folder / "windows.rows"
+            made = lambda: {"scales": RowsOnDisk.write(path, vectors()), "classes": np.concatenate(classes)}  # noqa: E731
+            known = self.stages.made("windows", made)
+            rows = RowsOnDisk(path, known["scales"], self.options.vectorizer_.n_features_out_)
+            self.head = head.fit(rows, known["classes"])
 
     def _windows(self, i: int, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw windows of an image and its mirror image: a quarter of objects, each at a scale of its own."""
@@ -217,7 +222,8 @@ class Training:
         best = found.max(axis=1, initial=-1.0)
         n_objects = round(self.options.windows_per_image / 4)
         least, most = self.options.background_iou
-        objects = random.permutation(np.flatnonzero(best >= most))[:n_objects]
+        near = random.permutation(np.flatnonzero(best[len(own) :] >= most)) + len(own)
+        objects = np.concatenate([random.permutation(len(own)), near])[:n_objects]  # objects themselves come first
         background = np.flatnonzero((np.maximum(best, 0) >= least) & (best < most))
         background = random.permutation(background)[: self.options.windows_per_image - n_objects]
         chosen = np.concatenate([objects, background])
@@ -230,7 +236,7 @@ class Training:
         for image, where in self._both_ways(self.X[i], boxes[chosen]):
             regions = self.open_regions(image)
             vectors.append(regions.vectors(where, random.randint(regions.n_scales, size=len(where))))
-        return in_half(np.concatenate(vectors)), np.tile(classes, 2)
+        return np.concatenate(vectors), np.tile(classes, 2)
 
     def _both_ways(self, image: Any, boxes: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
         yield image, boxes
@@ -344,18 +350,3 @@ def numbered(y: list[Objects], classes: np.ndarray, use_difficult: bool) -> list
     if not any(map(len, numbers)):
         raise SpmError("y has no object in any image: a detector learns from some at least")
     return numbers
-
-
-def stacked(parts: list[np.ndarray]) -> np.ndarray:
-    """Return arrays below one another, each forgotten when it is there: together they may fill most of the memory."""
-    whole, n = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=np.result_type(*parts)), 0
-    for i, part in enumerate(parts):
-        whole[n : n + len(part)] = part
-        n += len(part)
-        parts[i] = part[:0].copy()
-    return whole
-
-
-def in_half(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors as float16 where all their values fit in."""
-    return vectors.astype(np.float16) if np.abs(vectors).max(initial=0) < HALF else vectors
