@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -38,7 +36,7 @@ from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from .learning.box_regression import moved
 from .learning.head import behind
-from .learning.stages import Stages, location_of
+from .learning.stages import Stages, location_of, workplace
 from .learning.training import Training, numbered
 from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
@@ -76,7 +74,7 @@ class Detector(OpenParts):
         "head": lambda name, value: _check_head(value),
         "machines": flag,
         "windows_per_image": whole(least=4),
-        "background_iou": each(number(least=0), "(0.1, 0.5)"),
+        "background_iou": lambda name, value: _check_range(name, value),
         "box_regression": flag,
         "regression_alpha": number(least=0),
         "regression_iou": number(least=0),
@@ -115,6 +113,7 @@ class Detector(OpenParts):
             For an option that is not valid, another number of `Objects` than of images, or no object at all.
         """
         check_options(self)
+        self._check_scorer()
         X = check_images(X)
         y = check_objects(y, length=len(X))
         self.classes_ = classes_of(y)
@@ -126,12 +125,11 @@ class Detector(OpenParts):
             if "random_state" in given.get_params() and given.random_state is None:
                 given.set_params(random_state=int(random.randint(2**31 - 1)))
         self.vectorizer_, self.proposals_ = vectorizer.fit(X), proposals
-        with _workplace(self.memory) as place:
+        with workplace(self.memory) as place:
             key = self._key_of(X, own) if self.memory is not None else ""
             stages = Stages(location_of(self.memory), key)
             propose = partial(remembered_boxes, proposals, memory=place)
             shared = (len(self.classes_), self._open, propose, stages, random)
-            self._check_scorer()
             training = Training(self, X, own, *shared)
             self.coef_, self.intercept_, self.regressors_ = training.run()
         self.scale_, self.plain_scale_, self.head_ = training.scale, training.plain_scale, training.head
@@ -183,11 +181,14 @@ class Detector(OpenParts):
         return values
 
     def _check_scorer(self) -> None:
-        """Refuse a detector that nothing scores for."""
-        if not self.machines and not (self.head == "mlp" or hasattr(self.head, "predict_proba")):
+        """Refuse a head that cannot do what is asked of it."""
+        wanted = "transform" if self.machines else "predict_proba"
+        if self.head != "mlp" and not (self.machines and self.head == "svm") and not hasattr(self.head, wanted):
+            task = (
+                "machines want vectors of the head" if self.machines else "machines=False leaves the scores to the head"
+            )
             raise SpmError(
-                f"machines=False leaves the scores to the head, and head={self.head!r} has no predict_proba: "
-                "give head='mlp', or a classifier such as spm.nn.RegionHead()"
+                f"{task}, and head={self.head!r} has no {wanted}: give head='mlp', or such as spm.nn.RegionHead()"
             )
 
     def find(self, image: Any) -> Objects:
@@ -296,18 +297,15 @@ def _by_kind(value: Any) -> Any:
     return type(value).__qualname__ if hasattr(value, "get_params") else value
 
 
-@contextmanager
-def _workplace(given: Any) -> Iterator[Any]:
-    """Give the memory in which proposals are kept while they are needed: what is given, or a folder that goes again."""
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="spm-") as folder:
-        yield folder
-
-
 def _check_head(head: Any) -> Any:
     able = hasattr(head, "fit") and (hasattr(head, "transform") or hasattr(head, "predict_proba"))
     if not (isinstance(head, str) and head in ("svm", "mlp")) and (not able or isinstance(head, type)):
         raise SpmError(f"head must be 'svm', 'mlp' or a transformer such as FineTunedHead(), got {head!r}")
     return head
+
+
+def _check_range(name: str, value: Any) -> Any:
+    value = each(number(least=0), "(0.1, 0.5)")(name, value)
+    if len(value) != 2:
+        raise SpmError(f"{name} must be two overlaps, such as (0.1, 0.5), got {value!r}")
+    return value

@@ -12,7 +12,6 @@ from sklearn.pipeline import FeatureUnion
 
 from .._tools.public import public
 from ..errors import check_part
-from .regions import joined
 
 
 @public("spm.detection")
@@ -77,9 +76,8 @@ class RegionUnion(FeatureUnion):
 
     def transform_regions(self, image: Any, boxes: Any, views: Sequence[Any] | None = None) -> np.ndarray:
         """Return one vector for every box of one image: shape (n_boxes, n_features_out_), float32."""
-        ends = np.cumsum([0, *map(len, some)]) if (some := list(self.stream_regions(image, boxes, views))) else [0]
-        rows = ((np.arange(ends[k], ends[k + 1]), own) for k, own in enumerate(some))
-        return joined(rows, int(ends[-1]), self.n_features_out_)
+        none = np.empty((0, self.n_features_out_), dtype=np.float32)
+        return np.concatenate([none, *self.stream_regions(image, boxes, views)])
 
     def stream_regions(self, image: Any, boxes: Any, views: Sequence[Any] | None = None) -> Iterator[np.ndarray]:
         """Yield what `transform_regions` returns in parts, so that all are never held."""

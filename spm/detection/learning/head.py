@@ -193,6 +193,6 @@ class FineTunedHead(TransformerMixin, BaseEstimator):
 
 
 def _spread(X: np.ndarray) -> float:
-    """Return the standard deviation of all values, block by block: they may be half precision, and many."""
+    """Return the standard deviation of the values of some blocks of rows, which may be many, in a file."""
     blocks = [X[i : i + BLOCK].astype(np.float64) for i in range(0, len(X), BLOCK * max(len(X) // (8 * BLOCK), 1))]
     return float(np.concatenate(blocks).std())

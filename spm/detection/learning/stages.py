@@ -48,15 +48,6 @@ class Stages:
             self.leave(name, known)
         return known
 
-    @contextmanager
-    def place(self) -> Iterator[Path]:
-        """Give a folder for what is too large to be held: the own one, or one that goes again."""
-        if self.folder is not None:
-            yield self.folder
-            return
-        with tempfile.TemporaryDirectory(prefix="spm-") as folder:
-            yield Path(folder)
-
     def left(self, name: str) -> Arrays | None:
         """Return what was left under a name, or None."""
         path = self._path(name)
@@ -79,3 +70,13 @@ class Stages:
 def location_of(memory: Any) -> Any:
     """Return the folder of a joblib.Memory, or the path that was given in its place."""
     return getattr(memory, "location", memory)
+
+
+@contextmanager
+def workplace(given: Any) -> Iterator[Any]:
+    """Give where things are kept while they are needed: what is given, or a folder that goes again."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="spm-") as folder:
+        yield folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from .head import FineTunedHead, behind
 from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
 from .pool import Pool
 from .rows import RowsOnDisk
-from .stages import Stages
+from .stages import Stages, workplace
 
 Regions = Any
 NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
@@ -200,17 +201,21 @@ class Training:
         seeds = random.randint(2**31 - 1, size=len(self.X))
         gather = partial(self._windows, seeds=seeds)
 
-        classes: list[np.ndarray] = []
+        with workplace(self.stages.folder) as folder:
+            path = Path(folder) / "windows.rows"
 
-        def vectors() -> Iterator[np.ndarray]:
-            for own, its in self._each(gather, range(len(self.X)), "windows"):
-                classes.append(its)
-                yield own
+            def make() -> dict[str, np.ndarray]:
+                classes: list[np.ndarray] = []
 
-        with self.stages.place() as folder:
-            path = folder / "windows.rows"
-            made = lambda: {"scales": RowsOnDisk.write(path, vectors()), "classes": np.concatenate(classes)}  # noqa: E731
-            known = self.stages.made("windows", made)
+                def vectors() -> Iterator[np.ndarray]:
+                    for own, its in self._each(gather, range(len(self.X)), "windows"):
+                        classes.append(its)
+                        yield own
+
+                scales = RowsOnDisk.write(path, vectors())
+                return {"scales": scales, "classes": np.concatenate(classes)}
+
+            known = self.stages.made("windows", make)
             rows = RowsOnDisk(path, known["scales"], self.options.vectorizer_.n_features_out_)
             self.head = head.fit(rows, known["classes"])
 
