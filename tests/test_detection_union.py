@@ -109,7 +109,7 @@ def test_without_machines_something_must_score(head):
 
 
 def test_what_is_wrong_with_a_head_is_said_before_anything_is_done():
-    with pytest.raises(SpmError, match="machines want vectors of the head.*has no transform"):
+    with pytest.raises(SpmError, match=r"machines want vectors of the head.*has no transform"):
         detector(head=LogisticRegression()).fit(["no such file"], Y)
     with pytest.raises(SpmError, match="background_iou must be two overlaps"):
         detector(background_iou=(0.1, 0.2, 0.5)).fit(X, Y)
