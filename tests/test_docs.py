@@ -60,7 +60,8 @@ def test_the_guide_runs(page, desk):
 
 
 def test_the_readme_runs(desk):
-    pytest.importorskip("onnxruntime")
+    for module in ("onnxruntime", "torch"):
+        pytest.importorskip(module)
     names = {}
     for line, code in blocks_of(DOCS.parent / "README.md"):
         smaller = code.replace("n_train=100, n_splits=10", "n_train=4, n_splits=2")  # the desk has few photographs
