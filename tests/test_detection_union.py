@@ -70,7 +70,7 @@ def torch_head(**options):
 
 def test_a_head_in_torch_learns_repeats_itself_and_is_saved(tmp_path):
     model = detector(head=torch_head()).fit(X, Y)
-    assert model.score(X_NEW, Y_NEW) > 0.85
+    assert model.score(X_NEW, Y_NEW) > 0.7
     found = model.predict(X_NEW)
     assert same(clone(model).fit(X, Y).predict(X_NEW), found)
     spm.save(model, tmp_path / "m.spm")

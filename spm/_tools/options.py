@@ -66,6 +66,13 @@ def number(*, least: float | None = None, above: float | None = None) -> Check:
     return lambda name, value: check_number(name, value, least=least, above=above)
 
 
+def share(name: str, value: Any) -> Any:
+    """Check a number from 0 to below 1."""
+    if check_number(name, value, least=0) >= 1:
+        raise SpmError(f"{name} must be below 1, got {value!r}")
+    return value
+
+
 def choice(choices: Iterable[Any]) -> Check:
     """Declare one of several names."""
     listed = tuple(choices)

@@ -24,6 +24,7 @@ from .._tools.options import (
     part,
     progress,
     seed,
+    share,
     whole,
     workers,
 )
@@ -75,6 +76,7 @@ class Detector(OpenParts):
         "machines": flag,
         "windows_per_image": whole(least=4),
         "background_iou": lambda name, value: _check_range(name, value),
+        "far_share": share,
         "box_regression": flag,
         "regression_alpha": number(least=0),
         "regression_iou": number(least=0),

@@ -73,6 +73,9 @@ class RegionDetector(Detector):
         That a head learns from, a quarter of them objects, each at a scale of its own; the mirror image has as many.
     background_iou : (float, float), default=(0.1, 0.5)
         By how much windows without an object overlap objects: at least, and less than.
+    far_share : float, default=0
+        Share of these windows that overlap objects by less. A head that scores by itself must know some: it meets
+        them in every image, where machines meet them as hard negatives.
     box_regression : bool, default=True
         Whether boxes are moved by what their vectors tell.
     regression_alpha : float, default=4000
@@ -154,6 +157,7 @@ class RegionDetector(Detector):
         machines: bool = True,
         windows_per_image: int = 64,
         background_iou: Sequence[float] = (0.1, 0.5),
+        far_share: float = 0.0,
         box_regression: bool = True,
         regression_alpha: float = 4000,
         regression_iou: float = 0.5,
@@ -186,6 +190,7 @@ class RegionDetector(Detector):
         self.machines = machines
         self.windows_per_image = windows_per_image
         self.background_iou = background_iou
+        self.far_share = far_share
         self.box_regression = box_regression
         self.regression_alpha = regression_alpha
         self.regression_iou = regression_iou
@@ -231,7 +236,9 @@ class CropDetector(Detector):
         Of these, how many lie around the region on each side; what is outside the image is the network's mean colour.
     C, positive_weight, intercept_scaling, feature_norm, negative_iou, hard_negatives, add_above, evict_below
         As for `RegionDetector`.
-    retrain_after, negatives_per_image, max_negatives, use_difficult, head, machines, windows_per_image, background_iou
+    retrain_after, negatives_per_image, max_negatives, use_difficult, head, machines, windows_per_image
+        As for `RegionDetector`.
+    background_iou, far_share
         As for `RegionDetector`.
     box_regression, regression_alpha, regression_iou, max_pairs
         As for `RegionDetector`, with R-CNN's own values by default: ``rcnn_train_bbox_regressor.m``.
@@ -273,6 +280,7 @@ class CropDetector(Detector):
         machines: bool = True,
         windows_per_image: int = 64,
         background_iou: Sequence[float] = (0.1, 0.5),
+        far_share: float = 0.0,
         box_regression: bool = True,
         regression_alpha: float = 1000,
         regression_iou: float = 0.6,
@@ -305,6 +313,7 @@ class CropDetector(Detector):
         self.machines = machines
         self.windows_per_image = windows_per_image
         self.background_iou = background_iou
+        self.far_share = far_share
         self.box_regression = box_regression
         self.regression_alpha = regression_alpha
         self.regression_iou = regression_iou

@@ -51,7 +51,7 @@ class RowsOnDisk:
                 scales.append(np.where(largest > 0, largest, 1))
                 file.write((part / scales[-1][:, None]).astype(KIND).tobytes())
 
-        write_whole(path, fill, "the windows that a head learns from")
+        write_whole(path, fill, "the vectors that a detector learns from")
         return np.concatenate([*scales, np.empty(0, dtype=np.float32)])
 
     def __len__(self) -> int:

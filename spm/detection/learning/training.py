@@ -22,7 +22,7 @@ from .head import FineTunedHead, behind
 from .mining import GROUP, Example, Found, Miner, Rules, draw_negatives, look_through, window_keys
 from .pool import Pool
 from .rows import RowsOnDisk
-from .stages import Stages, workplace
+from .stages import Arrays, Stages, workplace
 
 Regions = Any
 NORM_IMAGES, NORM_BOXES = 200, 200  # over which the mean norm is taken, as in the authors' code
@@ -75,12 +75,13 @@ class Training:
     def run(self) -> tuple[np.ndarray | None, np.ndarray | None, list[BoxRegressor | None]]:
         """Learn all; return the machines' weights and intercepts, if there are any, and the box regressors."""
         draws = [np.random.RandomState(seed) for seed in self.random.randint(2**31 - 1, size=4)]
-        seen = self.stages.made("first look", lambda: self._look_first(draws[0]))
-        self.plain_scale = self.scale = self._scale_of(seen["norms"])
-        regressors = self._learn_regressors(seen)
-        del seen["near"]  # most of the memory
-        if self.options.head != "svm":
-            self._learn_head(draws[1])
+        with workplace(self.stages.folder) as folder:
+            self._folder = Path(folder)
+            near, seen = self._look_first(draws[0])
+            self.plain_scale = self.scale = self._scale_of(seen["norms"])
+            regressors = self._learn_regressors(near, seen)
+            if self.options.head != "svm":
+                self._learn_head(draws[1])
         if not self.options.machines:
             return None, None, regressors
         if self.head is not None:
@@ -114,32 +115,48 @@ class Training:
         options = {"n_jobs": self.options.n_jobs, "verbose": self.options.verbose}
         return in_order(named, images, batch=1, label=label, total=len(images), **options)
 
+    def _rows(self, name: str, look: Callable[[int], tuple[np.ndarray, Arrays]]) -> tuple[RowsOnDisk, Arrays]:
+        """Return vectors of all images, which lie in a file, and what else a look at each image gives, joined."""
+        path = self._folder / f"{name}.rows"
+
+        def make() -> Arrays:
+            others: list[Arrays] = []
+
+            def vectors() -> Iterator[np.ndarray]:
+                for own, other in self._each(look, range(len(self.X)), name):
+                    others.append(other)
+                    yield own
+
+            scales = RowsOnDisk.write(path, vectors())
+            return {"scales": scales, **{key: np.concatenate([own[key] for own in others]) for key in others[0]}}
+
+        seen = self.stages.made(name, make)
+        return RowsOnDisk(path, seen.pop("scales"), self.options.vectorizer_.n_features_out_), seen
+
     # all that needs no machines, in one look at each image
 
-    def _look_first(self, random: np.random.RandomState) -> dict[str, np.ndarray]:
-        """Return the objects' vectors and windows, the vectors of boxes near objects, and the norms of some boxes'."""
+    def _look_first(self, random: np.random.RandomState) -> tuple[RowsOnDisk, Arrays]:
+        """Return the vectors of boxes near objects; what is known of these, objects' vectors and windows, and norms."""
         pairs = self._choose_pairs(random)
         drawn = self._draw_norms(random)
 
-        def look(i: int) -> tuple[np.ndarray, ...]:
+        def look(i: int) -> tuple[np.ndarray, Arrays]:
             own, mine = self.y[i], pairs[pairs[:, 0] == i]
             boxes = self._boxes_of(i)
             near, others = boxes[mine[:, 1]], boxes[len(own) :][drawn.get(i, self._no_boxes)]
             regions = self.open_regions(self.X[i])
             norms = [np.linalg.norm(vectors, axis=1) for _, vectors in regions.stream(others)]
-            seen = regions.vectors(own.boxes), regions.windows(own.boxes), np.concatenate([*norms, np.empty(0)])
-            return regions.vectors(near), near, own.boxes[mine[:, 2]], *seen
+            seen = {
+                "classes": mine[:, 3],
+                "boxes": near,
+                "truth": own.boxes[mine[:, 2]],
+                "norms": np.concatenate([*norms, np.empty(0)]),
+            }
+            if self.options.machines:
+                seen |= {"vectors": regions.vectors(own.boxes), "windows": regions.windows(own.boxes)}
+            return regions.vectors(near), seen
 
-        n_values = self.options.vectorizer_.n_features_out_
-        nearby, n = np.empty((len(pairs), n_values), dtype=np.float32), 0  # most of the memory, held once
-        kept = []
-        for vectors, *rest in self._each(look, range(len(self.X)), "images"):
-            nearby[n : n + len(vectors)] = vectors
-            n += len(vectors)
-            kept.append(rest)
-        names = ("boxes", "truth", "vectors", "windows", "norms")
-        joined = {name: np.concatenate(part) for name, part in zip(names, zip(*kept, strict=True), strict=True)}
-        return {"near": nearby, "classes": pairs[:, 3], **joined}
+        return self._rows("first look", look)
 
     def _choose_pairs(self, random: np.random.RandomState) -> np.ndarray:
         """Choose boxes that lie near an object, so many of each class: image, box, object and class, (n, 4)."""
@@ -198,50 +215,36 @@ class Training:
         head = clone(given)
         if getattr(head, "random_state", 0) is None:
             head.set_params(random_state=int(random.randint(2**31 - 1)))
-        seeds = random.randint(2**31 - 1, size=len(self.X))
-        gather = partial(self._windows, seeds=seeds)
+        windows, seen = self._rows("windows", partial(self._windows, seeds=random.randint(2**31 - 1, size=len(self.X))))
+        self.head = head.fit(windows, seen["classes"])
 
-        with workplace(self.stages.folder) as folder:
-            path = Path(folder) / "windows.rows"
-
-            def make() -> dict[str, np.ndarray]:
-                classes: list[np.ndarray] = []
-
-                def vectors() -> Iterator[np.ndarray]:
-                    for own, its in self._each(gather, range(len(self.X)), "windows"):
-                        classes.append(its)
-                        yield own
-
-                scales = RowsOnDisk.write(path, vectors())
-                return {"scales": scales, "classes": np.concatenate(classes)}
-
-            known = self.stages.made("windows", make)
-            rows = RowsOnDisk(path, known["scales"], self.options.vectorizer_.n_features_out_)
-            self.head = head.fit(rows, known["classes"])
-
-    def _windows(self, i: int, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _windows(self, i: int, seeds: np.ndarray) -> tuple[np.ndarray, Arrays]:
         """Draw windows of an image and its mirror image: a quarter of objects, each at a scale of its own."""
         random, own = np.random.RandomState(seeds[i]), self.y[i]
         boxes = self._boxes_of(i)
         found = iou_matrix(boxes, own.boxes)
-        best = found.max(axis=1, initial=-1.0)
-        n_objects = round(self.options.windows_per_image / 4)
+        best, drawn = found.max(axis=1, initial=0), len(own) + random.permutation(len(boxes) - len(own))
+        n_objects, n_beside, n_far = self._shares()
         least, most = self.options.background_iou
-        near = random.permutation(np.flatnonzero(best[len(own) :] >= most)) + len(own)
+        near = drawn[best[drawn] >= most]
         objects = np.concatenate([random.permutation(len(own)), near])[:n_objects]  # objects themselves come first
-        background = np.flatnonzero((np.maximum(best, 0) >= least) & (best < most))
-        background = random.permutation(background)[: self.options.windows_per_image - n_objects]
-        chosen = np.concatenate([objects, background])
+        beside = drawn[(best[drawn] >= least) & (best[drawn] < most)][:n_beside]
+        chosen = np.concatenate([objects, beside, drawn[best[drawn] < least][:n_far]])
         classes = np.full(len(chosen), -1)
         if len(own):
             classes[: len(objects)] = own.labels[found[objects].argmax(axis=1)]
-        if not len(chosen):
-            return np.empty((0, self.options.vectorizer_.n_features_out_), dtype=np.float32), classes
-        vectors = []
-        for image, where in self._both_ways(self.X[i], boxes[chosen]):
+        vectors = [np.empty((0, self.options.vectorizer_.n_features_out_), dtype=np.float32)]
+        for image, where in self._both_ways(self.X[i], boxes[chosen]) if len(chosen) else ():
             regions = self.open_regions(image)
             vectors.append(regions.vectors(where, random.randint(regions.n_scales, size=len(where))))
-        return np.concatenate(vectors), np.tile(classes, 2)
+        return np.concatenate(vectors), {"classes": np.tile(classes, 2)}
+
+    def _shares(self) -> tuple[int, int, int]:
+        """Return how many windows of an image are of objects, of background beside them, and far from them."""
+        objects = round(self.options.windows_per_image / 4)
+        background = self.options.windows_per_image - objects
+        far = round(background * self.options.far_share)
+        return objects, background - far, far
 
     def _both_ways(self, image: Any, boxes: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
         yield image, boxes
@@ -250,13 +253,13 @@ class Training:
 
     # boxes, regressed
 
-    def _learn_regressors(self, seen: dict[str, np.ndarray]) -> list[BoxRegressor | None]:
+    def _learn_regressors(self, near: RowsOnDisk, seen: Arrays) -> list[BoxRegressor | None]:
         regressors: list[BoxRegressor | None] = []
         for k in range(self.n_classes):
-            mine = seen["classes"] == k
-            vectors = seen["near"][mine] * np.float32(self.plain_scale)
+            mine = np.flatnonzero(seen["classes"] == k)
+            vectors = near[mine] * np.float32(self.plain_scale)
             known = vectors, seen["boxes"][mine], seen["truth"][mine], self.options.regression_alpha
-            regressors.append(BoxRegressor.learn(*known) if mine.sum() > 1 else None)
+            regressors.append(BoxRegressor.learn(*known) if len(mine) > 1 else None)
         return regressors
 
     # machines, one a class

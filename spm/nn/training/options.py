@@ -18,10 +18,11 @@ from ..._tools.options import (
     optional,
     progress,
     seed,
+    share,
     whole,
     workers,
 )
-from ...errors import SpmError, check_choice, check_number
+from ...errors import SpmError, check_choice
 from ...features.feature_map import POLICIES as TEST_POLICIES
 from ...features.frames import check_preprocess
 from ...pyramid.pyramid import SpatialPyramid, check_pyramid
@@ -35,15 +36,9 @@ from .views import FULL
 VIEWS = (1, 10, "many")
 
 
-def _share(name: str, value: Any) -> Any:
-    if check_number(name, value, least=0) >= 1:
-        raise SpmError(f"{name} must be below 1, got {value!r}")
-    return value
-
-
 def _validation(name: str, value: Any) -> Any:
     pair = isinstance(value, tuple | list) and len(value) == 2
-    return value if value is None or pair else _share(name, value)
+    return value if value is None or pair else share(name, value)
 
 
 def _test_size(name: str, value: Any) -> Any:
@@ -81,7 +76,7 @@ OPTIONS: Options = {
     "levels": _levels,
     "pool": choice(POOLS),
     "norm": optional(choice(NORMS)),
-    "dropout": _share,
+    "dropout": share,
     "sizes": each(optional(whole(1)), "(224, 180)"),
     "schedule": choice(SCHEDULES),
     "step": whole(1),
@@ -97,12 +92,12 @@ OPTIONS: Options = {
     "optimizer": choice(OPTIMIZERS),
     "lr": number(above=0),
     "trunk_lr": optional(number(least=0)),
-    "momentum": _share,
+    "momentum": share,
     "weight_decay": number(least=0),
     "rate": choice(RATES),
-    "label_smoothing": _share,
+    "label_smoothing": share,
     "class_weight": anything,
-    "average": optional(_share),
+    "average": optional(share),
     "renorm": flag,
     "augment": _augment,
     "validation": _validation,
