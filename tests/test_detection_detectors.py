@@ -114,11 +114,23 @@ def test_the_crop_detector_finds_it_too():
         {"scales": (80, 120, 200), "scale_rule": "area"},
         {"hard_negatives": False, "max_negatives": 300},
         {"box_regression": False},
+        {"voting_iou": 0.5},
+        {"voting_iou": 0.5, "box_regression": False},
         {"feature_norm": None, "C": 1.0},
         {"head": FineTunedHead(hidden=(32,), n_steps=60, learning_rate=0.05)},
         {"vectorizer": None},
     ],
-    ids=["scales", "area", "drawn negatives", "boxes as proposed", "norm as it is", "head", "words"],
+    ids=[
+        "scales",
+        "area",
+        "drawn negatives",
+        "boxes as proposed",
+        "voting",
+        "proposals vote",
+        "norm as it is",
+        "head",
+        "words",
+    ],
 )
 def test_each_ingredient_works(options):
     model = detector(**options).fit(X, Y)

@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from spm import SpmError
 from spm.detection import Objects, iou_matrix, nms
 from spm.detection.objects import check_objects, classes_of
+from spm.detection.overlap import voted
 
 BOX = [0, 0, 9, 9]
 TWO = Objects([BOX, [5.5, -3, 20, 4]], ["cat", "dog"], [0.25, 0.75], [True, False])
@@ -226,3 +227,35 @@ def test_scores_beyond_all_bounds_have_an_order():
 def test_an_ordered_dict_is_no_list():
     with pytest.raises(SpmError, match="OrderedDict"):
         check_objects(OrderedDict(a=TWO))
+
+
+# Voting
+
+
+def slow_voted(kept, boxes, scores, iou):
+    moved = []
+    for box in kept:
+        near = [
+            (other, score)
+            for other, score in zip(boxes, scores, strict=True)
+            if slow_iou(box, other) >= iou and score > 0
+        ]
+        total = sum(score for _, score in near)
+        moved.append([sum(s * o[k] for o, s in near) / total for k in range(4)] if near else list(box))
+    return np.array(moved).reshape(-1, 4)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_boxes_vote_as_the_slow_twin_does(seed):
+    rng = np.random.default_rng(seed)
+    boxes, scores = random_boxes(rng, 12), rng.normal(size=12)
+    kept = boxes[nms(boxes, scores)]
+    np.testing.assert_allclose(
+        voted(kept, boxes, scores, 0.5), slow_voted(kept.tolist(), boxes.tolist(), scores, 0.5), atol=1e-9
+    )
+
+
+def test_no_box_votes():
+    none = np.empty((0, 4))
+    assert voted(none, none, np.empty(0), 0.5).shape == (0, 4)
+    assert voted(np.array([BOX]), np.array([BOX]), np.array([-1.0]), 0.5).tolist() == [BOX]

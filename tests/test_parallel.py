@@ -1,5 +1,7 @@
 """Work in threads: results in order and as they come, one BLAS thread each, and everything as it was afterwards."""
 
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -12,6 +14,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from spm._tools import parallel as _parallel
+from spm._tools.libraries import libraries_loaded
 from spm._tools.parallel import in_order, in_threads, progress_bar, single_threaded
 
 
@@ -151,8 +154,40 @@ def test_limits_that_overlap_in_two_threads_are_lifted_by_the_last():
 def test_two_loops_at_once_leave_the_limits_as_they_were():
     loops = [in_order(square, range(5), n_jobs=2), in_order(square, range(5), n_jobs=1)]
     assert [next(loop) for loop in loops] == [0, 0]
-    assert set(blas_threads()) == {1}
     assert [list(loop) for loop in loops] == [[1, 4, 9, 16]] * 2
+
+
+def idle():
+    """Wait until no worker is at work."""
+    for _ in range(1000):
+        if _parallel._depth == 0:
+            return
+        time.sleep(0.01)
+    pytest.fail("workers do not end")
+
+
+def test_between_results_the_caller_has_all_threads():
+    for inside in in_order(see, range(20), n_jobs=1, batch=2):
+        assert set(inside) == {1}
+        assert set(blas_threads()) == {2}
+
+
+def test_libraries_are_looked_at_once_until_another_is_loaded(monkeypatch):
+    monkeypatch.setattr(_parallel, "_pools", None)
+    seen = []
+    for loaded in (1, 1, 2, 2):
+        monkeypatch.setattr(_parallel, "libraries_loaded", lambda loaded=loaded: loaded)
+        with single_threaded():
+            assert set(blas_threads()) == {1}
+            seen.append(_parallel._pools)
+    assert seen[0] is seen[1] is not seen[2] is seen[3]
+
+
+def test_a_library_that_is_loaded_is_seen():
+    before = libraries_loaded()
+    assert libraries_loaded() == before
+    code = "from spm._tools.libraries import libraries_loaded as l; a = l(); import numpy.linalg; print(a != l())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 
 def test_work_inside_work():
@@ -194,10 +229,7 @@ def test_a_loop_left_early_lifts_the_limits_when_its_last_worker_is_done(n_jobs)
     loop = in_order(late, range(50), n_jobs=n_jobs)
     assert next(loop) == 0
     loop.close()
-    for _ in range(1000):
-        if _parallel._depth == 0:
-            break
-        time.sleep(0.01)
+    idle()
     assert set(blas_threads()) == {2}
 
 

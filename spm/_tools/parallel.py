@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from .libraries import libraries_loaded
 from .settings import usual_settings
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ PATIENCE = 10.0  # seconds to wait, after an error, for work under way
 _lock = threading.Lock()
 _depth = 0
 _restore: list[Callable[[], None]] = []
-_pools: Any = None  # threadpoolctl's view of the libraries, taken by the first to enter
+_pools: Any = None  # threadpoolctl's view of the libraries
+_pools_of: Any = None  # what was loaded when it was taken
 
 
 @contextmanager
@@ -47,12 +49,14 @@ def single_threaded() -> Iterator[None]:
 
 
 def _enter() -> None:
-    global _pools
+    global _pools, _pools_of
     from threadpoolctl import ThreadpoolController
 
     from .opencv import cv2
 
-    _pools = ThreadpoolController()
+    loaded = libraries_loaded()
+    if _pools is None or loaded != _pools_of:  # looking at all of them takes ten milliseconds where torch is loaded
+        _pools, _pools_of = ThreadpoolController(), loaded
     _restore.append(partial(cv2.setNumThreads, cv2.getNumThreads()))
     cv2.setNumThreads(1)
     for library in _pools.select(user_api="blas").lib_controllers:
@@ -119,7 +123,8 @@ def in_order(
 ) -> Iterator[T]:
     """Yield ``function(item)`` for every item, in order, from workers.
 
-    Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise.
+    Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise. Each has one BLAS thread; between
+    two results, when none is at work, the caller has all of his.
 
     Parameters
     ----------
@@ -140,7 +145,7 @@ def in_order(
     if batch is None:
         batch = 1 if total is None else min(max(total // TASKS, 1), MOST_PER_TASK)
     batches = _batched(items, batch)
-    with single_threaded(), progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
+    with progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
         backend = joblib.parallel.get_active_backend(prefer="threads")[0]
         workers = _Workers()

@@ -41,7 +41,7 @@ from .learning.stages import Stages, location_of, workplace
 from .learning.training import Training, numbered
 from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of
-from .overlap import nms
+from .overlap import nms, voted
 from .proposals import default_proposals, remembered_boxes
 from .regions import joined, vectorizers_of
 
@@ -83,6 +83,7 @@ class Detector(OpenParts):
         "max_pairs": whole(least=1),
         "least_score": number(),
         "nms_iou": number(least=0),
+        "voting_iou": optional(number(above=0)),
         "max_per_image": whole(least=1),
         "memory": memory,
         "n_jobs": workers,
@@ -208,7 +209,7 @@ class Detector(OpenParts):
                 return Objects.none(scored=True)
             regions = self._open(image)
             values = self._values(regions, boxes)
-            able = [self._suppressed(boxes, values[:, k]) for k in range(len(self.classes_))]
+            able = [self._able(boxes, values[:, k]) for k in range(len(self.classes_))]
             moves = self._moves(regions, boxes, able)
             own = zip(able, values.T, moves, strict=True)
             found = [self._placed(boxes[at], mine[at], by, regions.size) for at, mine, by in own]
@@ -217,10 +218,13 @@ class Detector(OpenParts):
         order = np.argsort(-scores, kind="stable")
         return Objects(kept[order], labels[order], scores[order])
 
-    def _suppressed(self, boxes: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the places of the boxes of a class that are left of many on one object."""
+    def _able(self, boxes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the places of the boxes of a class that may be objects: of many on one the surest, or all to vote."""
         able = np.flatnonzero(values > self.least_score)
-        return able[nms(boxes[able], values[able], iou=self.nms_iou)][: self.max_per_image]
+        return able[self._surest(boxes[able], values[able])] if self.voting_iou is None else able
+
+    def _surest(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return nms(boxes, scores, iou=self.nms_iou)[: self.max_per_image]
 
     def _moves(self, regions: Any, boxes: np.ndarray, able: list[np.ndarray]) -> list[np.ndarray | None]:
         """Return for each class how its boxes are to be moved, or None; a box is described once for all classes."""
@@ -238,18 +242,19 @@ class Detector(OpenParts):
         return moves
 
     def _placed(
-        self, kept: np.ndarray, scores: np.ndarray, by: np.ndarray | None, size: tuple[int, int]
+        self, boxes: np.ndarray, scores: np.ndarray, by: np.ndarray | None, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the boxes of a class and their scores: moved, clipped and suppressed once more."""
+        """Return the boxes of a class and their scores: moved, clipped, suppressed once more and put to the vote."""
         scores = scores.astype(np.float64)
-        if by is None or not len(kept):
-            return kept, scores
-        height, width = size
-        kept = np.clip(moved(kept, by), 0, [width, height, width, height])
-        real = (kept[:, 2:] - kept[:, :2] >= 1).all(axis=1)
-        kept, scores = kept[real], scores[real]
-        again = nms(kept, scores, iou=self.nms_iou)
-        return kept[again], scores[again]
+        if by is not None and len(boxes):
+            height, width = size
+            boxes = np.clip(moved(boxes, by), 0, [width, height, width, height])
+            real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
+            boxes, scores = boxes[real], scores[real]
+        kept = self._surest(boxes, scores)
+        if self.voting_iou is None:
+            return boxes[kept], scores[kept]
+        return voted(boxes[kept], boxes, scores, self.voting_iou), scores[kept]
 
     def _own_vectorizer(self) -> PyramidVectorizer:
         """Return the vectorizer that `fit` fits."""

@@ -88,6 +88,9 @@ class RegionDetector(Detector):
         Decision value above which a box is an object.
     nms_iou : float, default=0.3
         A box gives way to a surer one of its class that it overlaps by more; once more when boxes have been moved.
+    voting_iou : float, optional
+        Of those that gave way, the ones that overlap a box by as much pull it to their mean, each by its score where
+        that is above 0; 0.5 is usual (Gidaris 2015). By default none does, as in the authors' code.
     max_per_image : int, default=100
         Objects of each class at most.
     memory : joblib.Memory or path, optional
@@ -164,6 +167,7 @@ class RegionDetector(Detector):
         max_pairs: int = 1000,
         least_score: float = -1.5,
         nms_iou: float = 0.3,
+        voting_iou: float | None = None,
         max_per_image: int = 100,
         memory: Any = None,
         n_jobs: int | None = None,
@@ -197,6 +201,7 @@ class RegionDetector(Detector):
         self.max_pairs = max_pairs
         self.least_score = least_score
         self.nms_iou = nms_iou
+        self.voting_iou = voting_iou
         self.max_per_image = max_per_image
         self.memory = memory
         self.n_jobs = n_jobs
@@ -242,7 +247,7 @@ class CropDetector(Detector):
         As for `RegionDetector`.
     box_regression, regression_alpha, regression_iou, max_pairs
         As for `RegionDetector`, with R-CNN's own values by default: ``rcnn_train_bbox_regressor.m``.
-    least_score, nms_iou, max_per_image, memory, n_jobs, verbose, random_state
+    least_score, nms_iou, voting_iou, max_per_image, memory, n_jobs, verbose, random_state
         As for `RegionDetector`.
 
     Notes
@@ -287,6 +292,7 @@ class CropDetector(Detector):
         max_pairs: int = 1000,
         least_score: float = -1.5,
         nms_iou: float = 0.3,
+        voting_iou: float | None = None,
         max_per_image: int = 100,
         memory: Any = None,
         n_jobs: int | None = None,
@@ -320,6 +326,7 @@ class CropDetector(Detector):
         self.max_pairs = max_pairs
         self.least_score = least_score
         self.nms_iou = nms_iou
+        self.voting_iou = voting_iou
         self.max_per_image = max_per_image
         self.memory = memory
         self.n_jobs = n_jobs

@@ -100,6 +100,39 @@ def nms(boxes: Any, scores: Any, labels: Any = None, iou: float = 0.3) -> np.nda
     return order[stays]
 
 
+def voted(kept: np.ndarray, boxes: np.ndarray, scores: np.ndarray, iou: float) -> np.ndarray:
+    """Return boxes that stay moved to the mean of all that overlap them, each counted by its score (Gidaris 2015).
+
+    Parameters
+    ----------
+    kept : ndarray of shape (k, 4)
+    boxes : ndarray of shape (n, 4)
+        Those that stay and those that gave way.
+    scores : ndarray of shape (n,)
+        Below 0 they do not count.
+    iou : float
+        The least overlap with which a box votes.
+
+    Returns
+    -------
+    ndarray of shape (k, 4), float64
+
+    References
+    ----------
+    S. Gidaris and N. Komodakis 2015, "Object detection via a multi-region and semantic segmentation-aware CNN model":
+    bounding box voting.
+
+    Examples
+    --------
+    >>> boxes = np.array([[0.0, 0, 10, 10], [2, 0, 12, 10], [50, 0, 60, 10]])
+    >>> voted(boxes[:1], boxes, np.array([0.75, 0.25, 0.5]), 0.5)
+    array([[ 0.5,  0. , 10.5, 10. ]])
+    """
+    weights = (iou_matrix(kept, boxes) >= iou) * np.maximum(scores, 0)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.where(total > 0, weights @ boxes / np.where(total > 0, total, 1), kept)
+
+
 def check_share(name: str, value: Any) -> Any:
     """Return `value`, or raise `SpmError` when it is no number from 0 to 1.
 
