@@ -162,7 +162,7 @@ def in_order(
             workers.stop()
 
 
-def _from_threads(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], n_threads: int) -> Iterator[T]:
+def _from_threads(work: Callable[[Any], T], batches: Iterable[Any], n_threads: int) -> Iterator[T]:
     """Yield what comes of the batches, in order. joblib's threads take a millisecond of every batch for themselves."""
     if n_threads == 1:
         yield from map(work, batches)
@@ -196,15 +196,17 @@ def in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: in
 
     For short work on the caller's arrays, which no other process has: it starts at once where joblib polls.
     """
+    return list(each_in_threads(function, items, n_jobs=n_jobs))
+
+
+def each_in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: int | None) -> Iterator[T]:
+    """Yield what `in_threads` returns, one by one, so that results that are folded are never all held."""
     import joblib
 
     items = list(items)
     n_threads = min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
     with single_threaded():
-        if n_threads <= 1:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(function, items))
+        yield from _from_threads(function, items, max(n_threads, 1))
 
 
 def progress_bar(label: str, *, total: int | None, unit: str, verbose: bool) -> Any:

@@ -12,7 +12,7 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
 from .._tools.numba import njit
-from .._tools.parallel import in_threads, progress_bar, single_threaded
+from .._tools.parallel import each_in_threads, progress_bar, single_threaded
 from ..errors import SpmError, check_number
 from .nearest import nearest_words
 
@@ -155,13 +155,16 @@ def _coarse_to_fine(
 def _lloyd(
     X: np.ndarray, centers: np.ndarray, *, max_iter: int, tol: float, n_jobs: int | None, bar: Any
 ) -> KMeansResult:
-    blocks = [X[start : start + BLOCK] for start in range(0, len(X), BLOCK)]
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(X), BLOCK)]
+    distances = np.empty(len(X), dtype=np.float32)
     threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
     for n_iter in range(1, max_iter + 1):
         bar.update()
-        parts = in_threads(partial(_accumulate, centers=centers), blocks, n_jobs=n_jobs)
-        sums, counts = (np.sum([part[i] for part in parts], axis=0) for i in (0, 1))
-        distances = np.concatenate([part[2] for part in parts])
+        sums, counts = np.zeros(centers.shape), np.zeros(len(centers), dtype=np.int64)
+        accumulate = partial(_accumulate, X, centers, distances)
+        for own_sums, own_counts in each_in_threads(accumulate, blocks, n_jobs=n_jobs):
+            sums += own_sums  # block by block in order, so that no number of threads changes them, and few are held
+            counts += own_counts
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
         empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
@@ -172,13 +175,14 @@ def _lloyd(
     return KMeansResult(means.astype(np.float32), float(distances.sum(dtype=np.float64)), n_iter)
 
 
-def _accumulate(block: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,), and its distances (n,)."""
+def _accumulate(
+    X: np.ndarray, centers: np.ndarray, distances: np.ndarray, rows: slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,); write its distances."""
     sums = np.zeros(centers.shape, dtype=np.float64)
     counts = np.zeros(len(centers), dtype=np.int64)
-    distances = np.zeros(len(block), dtype=np.float32)
-    _add_rows(block, centers, nearest_words(block, centers), sums, counts, distances)
-    return sums, counts, distances
+    _add_rows(X[rows], centers, nearest_words(X[rows], centers), sums, counts, distances[rows])
+    return sums, counts
 
 
 @njit(fastmath={"contract", "nsz"})
@@ -205,5 +209,6 @@ def _add_rows(
                 lanes[k] += (X[n, start + k] - centers[word, start + k]) ** 2
         for d in range(whole, n_values):
             lanes[d - whole] += (X[n, d] - centers[word, d]) ** 2
+        distances[n] = 0
         for k in range(16):
             distances[n] += lanes[k]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._tools.parallel import in_threads, progress_bar, single_threaded
+from .._tools.parallel import each_in_threads, progress_bar, single_threaded
 from ..errors import check_number
 from .kmeans import kmeans
 from .nearest import nearest_words
@@ -131,8 +131,8 @@ def gaussian_mixture(
     blocks = [moments_of((X[i : i + BLOCK] - centre) / spread) for i in range(0, len(X), BLOCK)]
     if start is None:
         shares = (np.eye(n_components, dtype=np.float32)[words[i : i + BLOCK]] for i in range(0, len(X), BLOCK))
-        sums = np.sum([share.T @ block for share, block in zip(shares, blocks, strict=True)], axis=0, dtype=np.float64)
-        mixture = _maximise(np.asarray(sums), reg_covar)
+        sums: Any = sum((share.T @ block).astype(np.float64) for share, block in zip(shares, blocks, strict=True))
+        mixture = _maximise(sums, reg_covar)
     else:
         mixture = start.within(centre, spread)
     bar = progress_bar("mixture", total=max_iter, unit="pass", verbose=verbose)
@@ -140,9 +140,10 @@ def gaussian_mixture(
     with single_threaded(), bar:
         for n_iter in range(1, max_iter + 1):  # noqa: B007 (returned)
             bar.update()
-            parts = in_threads(partial(_expect, coefficients=mixture.coefficients()), blocks, n_jobs=n_jobs)
-            mixture = _maximise(np.asarray(sum(part[0] for part in parts)), reg_covar)
-            before, likelihood = likelihood, sum(part[1] for part in parts) / len(X)
+            before, sums, likelihood = likelihood, 0.0, 0.0
+            for part in each_in_threads(partial(_expect, coefficients=mixture.coefficients()), blocks, n_jobs=n_jobs):
+                sums, likelihood = sums + part[0], likelihood + part[1] / len(X)
+            mixture = _maximise(sums, reg_covar)
             if abs(likelihood - before) < tol:
                 break
     return Mixture(mixture.weights, centre + spread * mixture.means, np.square(spread) * mixture.variances, n_iter)
