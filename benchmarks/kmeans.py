@@ -1,15 +1,22 @@
-"""Codebooks: spm's k-means against scikit-learn's, in seconds and inertia, on descriptors of 15-Scene."""
+"""Codebooks: spm's k-means against scikit-learn's and faiss's, in seconds and inertia, on descriptors of 15-Scene.
+
+`python benchmarks/kmeans.py` has scikit-learn's two; `python benchmarks/kmeans.py faiss` needs faiss-cpu, which runs
+Lloyd's algorithm from the start that spm's seed leads to, until its inertia is spm's, or for 100 passes.
+"""
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 from _common import keep, scene15, scene15_fixed, table
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
 import spm
-from spm.codebooks.kmeans import kmeans
+from spm.codebooks.kmeans import _sample_sizes, kmeans
 
 SEEDS = range(3)
 
@@ -26,7 +33,56 @@ def descriptors(n_images: int = 500, per_image: int = 200) -> np.ndarray:
     return np.concatenate(drawn)
 
 
+def timed(work: Callable[[], float]) -> tuple[float, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def against_faiss(sizes: list[tuple[int, int]], turns: int) -> None:
+    """Write the table of both: seconds of each to the same inertia, and the memory above the descriptors'."""
+    import faiss
+
+    faiss.omp_set_num_threads(2)
+    rows = []
+    for n, n_words in sizes:
+        X = descriptors(1500, -(-n // 1500))[:n]
+        kmeans(X[:5000], 10, random_state=0)  # compile
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ratios, spent = [], []
+        for seed in range(turns):
+            inertia, ours = timed(lambda X=X, k=n_words, seed=seed: kmeans(X, k, random_state=seed, n_jobs=2).inertia)
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            random = np.random.RandomState(seed)  # the start that spm's seed leads to
+            first = X[np.sort(random.permutation(len(X))[: _sample_sizes(len(X), n_words)[0]])]
+            begin = kmeans_plusplus(first, n_words, random_state=random, n_local_trials=1)
+            peer = faiss.Kmeans(X.shape[1], n_words, niter=100, max_points_per_centroid=len(X), seed=seed)
+            peer.train(X, init_centroids=begin[0])
+            own = [(stats["obj"], stats["time"]) for stats in peer.iteration_stats]
+            near = [k for k, (objective, _) in enumerate(own) if objective <= inertia * 1.0002]
+            passes = near[0] if near else len(own) - 1
+            ratios.append(own[passes][1] / ours)
+            spent.append(
+                [f"{ours:.1f}", f"{own[passes][1]:.1f}", passes + 1, f"{100 * (own[passes][0] / inertia - 1):+.2f}"]
+            )
+        middle = int(np.argsort(ratios)[len(ratios) // 2])
+        rows.append([f"{len(X):,} x {n_words:,}", *spent[middle], f"{ratios[middle]:.1f}", f"{memory / 2**10:.0f}"])
+    head = [
+        "descriptors x words",
+        "spm s",
+        "faiss s",
+        "faiss passes",
+        "inertia over spm's, %",
+        "times spm",
+        "spm MB above X",
+    ]
+    note = f"128 values, 2 threads, faiss-cpu {faiss.__version__}; the median turn of {turns}, one seed each."
+    keep("kmeans_faiss", "Codebooks: against faiss to equal inertia", note, table(head, rows))
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["faiss"]:
+        against_faiss([(200_000, 400), (1_000_000, 4096)], int((sys.argv[2:] or ["3"])[0]))
+        return
     X = descriptors()
     kmeans(X[:5000], 10, random_state=0)  # compile
     rows = []

@@ -109,7 +109,8 @@ class RegionHead(FineTunedHead):
             for before, width in pairwise([n_values, *self.hidden]):
                 layers += [nn.Linear(before, width), nn.ReLU(), nn.Dropout(self.dropout)]
             network = nn.Sequential(*layers, nn.Linear(self.hidden[-1], len(self.classes_))).to(device).train()
-            optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.decay)
+            options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.decay}
+            optimizer = torch.optim.AdamW(network.parameters(), fused=True, **options)  # one pass over all weights
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.n_steps)
             for vectors, own in batches:
                 targets = torch.from_numpy(np.searchsorted(self.classes_, own)).to(device)

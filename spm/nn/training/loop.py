@@ -223,9 +223,10 @@ def optimizer_of(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             rate = recipe.trunk_lr if name.startswith("trunk.") else recipe.lr
             groups.setdefault((rate, recipe.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     given = [{"params": own, "lr": lr, "weight_decay": decay, "rate": lr} for (lr, decay), own in groups.items()]
+    fused = all(weights.device.type in ("cpu", "cuda") for weights in module.parameters())  # one pass over all weights
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(given, lr=recipe.lr, momentum=recipe.momentum)
-    return torch.optim.AdamW(given, lr=recipe.lr, betas=(recipe.momentum, 0.999))
+        return torch.optim.SGD(given, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    return torch.optim.AdamW(given, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
 
 
 def train(
