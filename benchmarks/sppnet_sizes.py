@@ -21,9 +21,13 @@ from _common import data_home, scene15, scene15_fixed, table
 
 import spm
 from spm.nn import ShapeBuckets, SPPNetClassifier
-from spm.nn.training.fitting import held_out
+from spm.nn.training.fitting import held_out, input_of, mode_of, sizes_of
+from spm.nn.training.frozen import freeze_below
+from spm.nn.training.pixels import Pictures
+from spm.nn.training.views import Looks, batches
 
 TEST_SIZES: tuple[Any, ...] = (160, 224, 288, 352, "full")
+SEVERAL = (224, 288, 352)  # whose probabilities are averaged: one more way to test
 LITE0 = {"preprocess": {"mean": 127 / 255, "std": 128 / 255}}
 TRUNKS: dict[str, dict[str, Any]] = {  # the last blocks learn
     "efficientnet_lite0.onnx": {
@@ -86,7 +90,8 @@ class Scenes:
         with ThreadPoolExecutor() as pool:
             pixels = list(pool.map(lambda path: spm.images.read_image(path, "stored"), paths))
         held = held_out(np.unique(self.y[train], return_inverse=True)[1], 0.1, 0)
-        self.images, self.all, self.train, self.held, self.test = pixels, train, train[~held], train[held], test
+        self.images, self.all, self.train, self.test = pixels, train, train[~held], test
+        self.tested = {name: Tested(self, at) for name, at in (("held", train[held]), ("test", test))}
 
     def take(self, at: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         """Return images and labels."""
@@ -97,6 +102,46 @@ def accuracy(model: Any, images: Any, labels: np.ndarray) -> float:
     """Return the mean per-class accuracy in percent."""
     said = model.predict(images)
     return 100 * float(np.mean([np.mean(said[labels == name] == name) for name in np.unique(labels)]))
+
+
+class Tested:
+    """Images at every test size, as the layers that no way trains see them: computed once for all ways and seeds."""
+
+    def __init__(self, scenes: Scenes, at: np.ndarray) -> None:
+        self.images, self.labels = scenes.take(at)
+        self.maps: dict[Any, list[tuple[list[int], Any]]] = {}
+
+    def accuracies(self, model: SPPNetClassifier, sizes: tuple[Any, ...]) -> dict[str, float]:
+        """Return the mean per-class accuracy in percent at each size, and of several sizes' mean."""
+        said = {size: self.probabilities(model, size) for size in sizes}
+        if set(SEVERAL) <= set(sizes):
+            said["several"] = np.mean([said[size] for size in SEVERAL], axis=0)
+        right = {size: model.classes_[own.argmax(axis=1)] == self.labels for size, own in said.items()}
+        names = np.unique(self.labels)
+        return {
+            str(size): 100 * float(np.mean([own[self.labels == k].mean() for k in names]))
+            for size, own in right.items()
+        }
+
+    def probabilities(self, model: SPPNetClassifier, size: Any) -> np.ndarray:
+        """Return what a model says at one size: what `predict_proba` does, whose lower layers are not run again."""
+        import torch
+
+        network = model.module_
+        if model.freeze is None:
+            return model.set_params(test_size=size).predict_proba(self.images)
+        lower, learned = freeze_below(network, model.freeze)
+        key = size, model.test_policy
+        if key not in self.maps:
+            make = input_of(model, network, torch.device("cpu"))
+            looks = Looks(sizes_of(size), model.test_policy)
+            pictures = Pictures(self.images, mode_of(make))
+            self.maps[key] = [(at, lower(make(pixels))) for at, pixels, _ in batches(pictures, looks, model.batch_size)]
+        said = np.empty((len(self.images), len(model.classes_)), dtype=np.float32)
+        with torch.no_grad():
+            for at, maps in self.maps[key]:
+                said[at] = learned.eval()(*maps).softmax(1).numpy()
+        return said
 
 
 def trunk_options(name: str) -> dict[str, Any]:
@@ -116,17 +161,8 @@ def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.nd
     start = time.perf_counter()
     model = SPPNetClassifier(**options).fit(*scenes.take(train))
     seconds = time.perf_counter() - start
-    found: dict[str, Any] = {
-        "fit_seconds": round(seconds, 1),
-        "held": {},
-        "test": {},
-        "loss": model.history_[-1]["loss"],
-    }
-    for size in test_sizes:
-        model.set_params(test_size=size)
-        for name, at in (("held", scenes.held), ("test", scenes.test)):
-            found[name][str(size)] = accuracy(model, *scenes.take(at))
-    return found
+    found: dict[str, Any] = {"fit_seconds": round(seconds, 1), "loss": model.history_[-1]["loss"]}
+    return found | {name: own.accuracies(model, test_sizes) for name, own in scenes.tested.items()}
 
 
 def best_of(lines: list[dict[str, Any]]) -> tuple[str, str]:
@@ -246,11 +282,13 @@ def over_sizes(lines: list[dict[str, Any]]) -> str:
     for way in dict.fromkeys(line["way"] for line in lines):
         own = [line for line in lines if line["way"] == way]
         cells = []
-        for size in map(str, TEST_SIZES):
+        for size in map(str, (*TEST_SIZES, "several")):
             values = [line["test"][size] for line in own if size in line["test"]]
             cells.append(f"{np.mean(values):.1f} ± {np.std(values):.1f}" if values else "-")
         rows.append([way, *cells, len(own)])
-    return table(["trained", *(f"at {size}" for size in TEST_SIZES), "seeds"], rows)
+    return table(
+        ["trained", *(f"at {size}" for size in TEST_SIZES), "mean of " + ", ".join(map(str, SEVERAL)), "seeds"], rows
+    )
 
 
 def report(journal: Journal, folder: Path) -> None:
