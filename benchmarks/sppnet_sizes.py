@@ -311,9 +311,33 @@ def report(journal: Journal, folder: Path) -> None:
             "## Images a second, ResNet-18 with SPP",
             table(names, [[line[name] for name in names] for line in lines]),
         ]
+        costs(lines, folder)
     text = "\n\n".join(blocks) + "\n"
     (folder / "sppnet_sizes.md").write_text(text)
     print(text)
+
+
+def costs(lines: list[dict[str, Any]], folder: Path) -> None:
+    """Plot images a second, a panel for training and one for inference, at every side what each way has."""
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    sides, ways = (list(dict.fromkeys(line[name] for line in lines)) for name in ("side", "way"))
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, kind, title in zip(axes, ("train", "infer"), ("training", "inference"), strict=True):
+        for k, way in enumerate(ways):
+            rates = [line[kind] for side in sides for line in lines if (line["side"], line["way"]) == (side, way)]
+            bars = axis.bar(np.arange(len(rates)) + 0.27 * (k - 1), rates, 0.25, label=way)
+            axis.bar_label(bars, fmt="%.0f", fontsize=7)
+        axis.set_xticks(range(len(sides)), [f"{side} x {side} pixels" for side in sides])
+        axis.set_title(f"{title}, images a second", fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.savefig(folder / "sppnet_throughput.png", dpi=110)
 
 
 def curves(lines: list[dict[str, Any]], folder: Path) -> None:
