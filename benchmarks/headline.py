@@ -19,15 +19,20 @@ from sklearn.metrics import balanced_accuracy_score
 import spm
 from spm.kernels.functions import evaluate_kernel
 
-NETWORK = "mobilenetv2_1.0_features.onnx"
+MOBILENET: dict[str, object] = {"network": "mobilenetv2_1.0_features.onnx", "preprocess": "tf"}
+LITE: dict[str, object] = {
+    "network": "efficientnet_lite0_features.onnx",
+    "preprocess": {"mean": 127.0, "std": 128.0, "scale": 1.0},
+}
 WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 C = 10.0
 
 
-def maps(levels: tuple[int, ...], size: int, norm="l2") -> Callable[[int], spm.PyramidVectorizer]:
-    network = data_home() / "weights" / NETWORK
-    options = {"levels": levels, "preprocess": "tf", "size": size, "n_jobs": -1}
-    return lambda seed: spm.presets.spp2014(network, **options)[0].set_params(norm=norm)
+def maps(
+    levels: tuple[int, ...], size: int, norm="l2", network: str = "", **options
+) -> Callable[[int], spm.PyramidVectorizer]:
+    options |= {"levels": levels, "size": size, "n_jobs": -1}
+    return lambda seed: spm.presets.spp2014(data_home() / "weights" / network, **options)[0].set_params(norm=norm)
 
 
 def words(**options) -> Callable[[int], spm.PyramidVectorizer]:
@@ -53,14 +58,12 @@ ROADS: dict[str, tuple[Callable[[int], spm.PyramidVectorizer], str]] = {
     "llc": (of_preset("llc2010"), "linear"),
     "vlad": (of_preset("vlad2010"), "linear"),
     "fisher": (of_preset("fisher2010"), "linear"),
-    "map 1x1": (maps((1,), 320), "linear"),
-    "map 224": (maps((1, 2, 3, 6), 224), "linear"),
-    "map 320": (maps((1, 2, 3, 6), 320), "linear"),
-    "map 416": (maps((1, 2, 3, 6), 416), "linear"),
-    "root 224": (maps((1, 2, 3, 6), 224, ("power", "l2")), "linear"),
-    "root 320": (maps((1, 2, 3, 6), 320, ("power", "l2")), "linear"),
-    "root 416": (maps((1, 2, 3, 6), 416, ("power", "l2")), "linear"),
 }
+for _name, _network in (("", MOBILENET), ("lite ", LITE)):
+    ROADS[f"{_name}map 1x1"] = maps((1,), 320, **_network), "linear"
+    for _size in (224, 320, 416):
+        ROADS[f"{_name}map {_size}"] = maps((1, 2, 3, 6), _size, **_network), "linear"
+        ROADS[f"{_name}root {_size}"] = maps((1, 2, 3, 6), _size, ("power", "l2"), **_network), "linear"
 LEARNED_FROM_TRAINING = (
     "words",
     "phow",
@@ -71,6 +74,7 @@ LEARNED_FROM_TRAINING = (
 )  # beginnings of the names of roads with a codebook
 SIZES = ["map 224", "map 320", "map 416"]
 ROOTS = ["root 224", "root 320", "root 416"]
+LITE_ROOTS = [f"lite {road}" for road in ROOTS]
 BEST = [("fisher mirrored", 1.0), ("words mirrored", 0.25), ("census mirrored", 0.25)]
 ROWS: dict[str, tuple[list[tuple[str, float]], list[str]]] = {  # handcrafted roads with weights, maps
     "bag of words (`lazebnik2006(levels=(1,))`)": ([("words 1x1", 1.0)], []),
@@ -89,6 +93,10 @@ ROWS: dict[str, tuple[list[tuple[str, float]], list[str]]] = {  # handcrafted ro
     "words + SPP at three sizes, square roots (`KernelSum`)": ([("words", 1.0)], ROOTS),
     "fisher2010 + SPP at three sizes, square roots (`KernelSum`)": ([("fisher", 1.0)], ROOTS),
     "best_handcrafted + SPP at three sizes, square roots (`KernelSum`)": (BEST, ROOTS),
+    "EfficientNet-lite0's last map, global max (`spp2014(..., size=320, levels=(1,))`)": ([], ["lite map 1x1"]),
+    "EfficientNet-lite0 with SPP (`spp2014(..., size=320)`)": ([], ["lite map 320"]),
+    "EfficientNet-lite0 with SPP at 224, 320 and 416, square roots (`KernelSum`)": ([], LITE_ROOTS),
+    "best_handcrafted + EfficientNet-lite0 with SPP at three sizes, square roots (`KernelSum`)": (BEST, LITE_ROOTS),
 }
 
 
