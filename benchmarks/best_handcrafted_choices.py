@@ -13,7 +13,7 @@ from _common import keep, scene15, scene15_fixed, table
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 import spm
-from spm.kernels.functions import evaluate_kernel
+from spm.kernels.table import evaluate_kernel
 
 C = 10.0
 WEIGHTS = ((0, 0.25), (0, 0.5), (0.25, 0), (0.25, 0.25), (0.5, 0.5))  # of words and of census codes; of fisher 1

@@ -17,7 +17,7 @@ from _common import data_home, keep, scene15, scene15_fixed, table
 from sklearn.metrics import balanced_accuracy_score
 
 import spm
-from spm.kernels.functions import evaluate_kernel
+from spm.kernels.table import evaluate_kernel
 
 MOBILENET: dict[str, object] = {"network": "mobilenetv2_1.0_features.onnx", "preprocess": "tf"}
 LITE: dict[str, object] = {

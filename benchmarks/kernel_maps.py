@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 import spm
 from spm.evaluation.memory import peak_memory
-from spm.kernels.functions import evaluate_kernel
+from spm.kernels.table import evaluate_kernel
 
 C = 10.0
 NAMES = {"intersection": "intersection", "chi2": "chi-squared", "jensen_shannon": "Jensen-Shannon"}

@@ -266,3 +266,20 @@ def test_what_is_public_is_documented(name):
     assert ast.get_docstring(tree), "a module opens with one sentence"
     if not name.rpartition(".")[2].startswith("_"):
         assert list(undocumented(tree)) == []
+
+
+SCRIPTS = [
+    path for folder in ("benchmarks", "docs", "notebooks") for path in sorted((ROOT.parent / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_what_scripts_import_of_spm_is_there(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "spm":
+            home = ROOT.joinpath(*node.module.split(".")[1:])
+            text = next(file for file in (home / "__init__.py", home.with_suffix(".py")) if file.is_file()).read_text()
+            for alias in node.names:
+                there = re.search(rf"\b{alias.name}\b", text) or (home / f"{alias.name}.py").exists()
+                assert there or (home / alias.name).is_dir(), f"{path.name}: {node.module} has no {alias.name}"
