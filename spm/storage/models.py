@@ -174,10 +174,8 @@ def _make_usable(part: Any) -> None:
     if isinstance(part, Network):
         _refuse(part.path is not None or not isinstance(part._content, np.ndarray), "a network outside the file")
     elif hasattr(part, "embed_network"):
-        for name, value in vars(part).items():
-            _refuse(
-                name in ("model", "trunk", "weights") and isinstance(value, str | os.PathLike), "a path of a network"
-            )
+        given = [value for name, value in vars(part).items() if name in ("model", "trunk", "origin_")]
+        _refuse(any(isinstance(value, os.PathLike) or _leads_away(value) for value in given), "a path of a network")
     _reset(part)
     _give_defaults(part)
     check_trees(part)
