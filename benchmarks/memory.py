@@ -69,8 +69,9 @@ def main() -> None:
     held = np.array([memory for _, memory in seen])
     later = held[len(held) // 10 :]
     note = (
-        f"{n:,} generated images of {SIDE} x {SIDE} through `lazebnik2006` with n_jobs=2 and `out=`, a file of {size:,.0f} "
-        f"MB, in {seconds:,.0f} s. Behind the first tenth the process holds {later.min():.0f} to {later.max():.0f} MB."
+        f"{n:,} generated images of {SIDE} x {SIDE} through `lazebnik2006` with n_jobs=2 and `out=`, a file of "
+        f"{size:,.0f} MB, in {seconds:,.0f} s. Behind the first tenth the process holds {later.min():.0f} to "
+        f"{later.max():.0f} MB."
     )
     rows = [[f"{i:,}", f"{memory:.0f}"] for i, memory in seen[:: max(len(seen) // 20, 1)]]
     keep("memory", "Memory against the number of images", note, table(["images", "MB held"], rows))
