@@ -11,7 +11,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._tools.estimators import OpenParts, learns
+from ._tools.estimators import OpenParts, TakesImages, learns
+from ._tools.files.rows import rows_to_file
 from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
 from ._tools.parallel import in_order
 from ._tools.public import public
@@ -33,7 +34,7 @@ REGIONS = 64  # vectors made at once, so that what they are made of is not held 
 
 
 @public()
-class PyramidVectorizer(TransformerMixin, OpenParts):
+class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
     """Turn images into vectors: local features, codes, spatial pyramid, normalisation.
 
     To images what `sklearn.feature_extraction.text.CountVectorizer` is to text. Images are streamed: one is read,
@@ -189,19 +190,25 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
         """Raise the `ImageError` that this image would raise in `fit` or `transform`; nothing is learned or kept."""
         self.part("features").check(image)
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, out: Any = None) -> np.ndarray:
         """Return one vector for every image.
 
         Parameters
         ----------
         X : sequence of paths or arrays, or one array of shape (n, h, w) or (n, h, w, 3)
+        out : path, optional
+            A ``.npy`` file for the vectors, which are then never all in memory; what a call has finished there is kept.
 
         Returns
         -------
-        ndarray of shape (n, n_features_out_), of type `dtype`
+        ndarray of shape (n, n_features_out_), of type `dtype`; with `out` the file mapped into memory, read-only
         """
         check_is_fitted(self)
-        return self.transform_pyramids(X, [self.pyramid_])[0]
+        if out is None:
+            return self.transform_pyramids(X, [self.pyramid_])[0]
+        make = partial(self._vectors_of, plan=self._plan([None]), dtype=self.dtype)
+        told: Any = {"made_by": self, "n_values": self.n_values(), "dtype": self.dtype}
+        return rows_to_file(out, check_images(X), make, **told, n_jobs=self.n_jobs, verbose=self.verbose)
 
     def transform_pyramids(self, X: Any, pyramids: Sequence[SpatialPyramid]) -> list[np.ndarray]:
         """Return what `transform` would return with each of several pyramids, in one pass.
@@ -389,10 +396,3 @@ class PyramidVectorizer(TransformerMixin, OpenParts):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_out_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.no_validation = True
-        return tags

@@ -568,6 +568,48 @@ def test_weights_elsewhere_than_beside_are_refused(tmp_path, location):
         layers(path)
 
 
+@pytest.mark.parametrize("kind", ["link", "link to a device", "link of a folder", "pipe"])
+def test_weights_behind_what_leads_elsewhere_are_refused_unopened(tmp_path, kind):
+    """As a stranger may put them into an archive; links between the folders of a hub are another test's."""
+    folder = tmp_path / "net"
+    folder.mkdir()
+    path = saved_apart(folder, classifier())
+    secret = tmp_path / "secret"
+    secret.write_bytes((folder / "net.data").read_bytes())
+    if kind == "link of a folder":
+        proto = onnx.load(path, load_external_data=False)
+        for tensor in proto.graph.initializer:
+            next(item for item in tensor.external_data if item.key == "location").value = "up/secret"
+        path.write_bytes(proto.SerializeToString())
+        (folder / "up").symlink_to(tmp_path)
+    else:
+        (folder / "net.data").unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / "net.data")
+    elif kind != "link of a folder":
+        (folder / "net.data").symlink_to(secret if kind == "link" else "/dev/zero")
+    message = "no regular file" if kind == "pipe" else "a link that leads elsewhere"
+    for look in (layers, lambda path: Network(path).digest, read_network):
+        with pytest.raises(SpmError, match=message):
+            look(path)
+
+
+def test_a_network_that_is_a_pipe_or_a_device_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "net.onnx")
+    for path in (tmp_path / "net.onnx", "/dev/zero"):
+        for look in (layers, bytes, lambda network: network.digest):
+            with pytest.raises(SpmError, match="no regular file"):
+                look(Network(path))
+
+
+def test_one_file_that_is_the_weights_of_many_is_bounded(tmp_path, monkeypatch):
+    path = saved_apart(tmp_path, classifier())
+    read_network(path)
+    monkeypatch.setattr(_file, "MOST_TAKEN_IN", 200)
+    with pytest.raises(SpmError, match="its weights have more than 200 bytes"):
+        read_network(path)
+
+
 def test_a_file_of_weights_that_is_cut_off_says_so(tmp_path):
     path = saved_apart(tmp_path, classifier())
     (tmp_path / "net.data").write_bytes(b"short")

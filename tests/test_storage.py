@@ -37,6 +37,7 @@ from spm._tools.files import read_shipped
 from spm.errors import SpmError
 from spm.features.feature_map import FeatureMap
 from spm.storage import FORMAT, TRUSTED, parts_of
+from spm.storage._archive import seal
 
 
 def picture(kind, seed, size=(40, 48)):
@@ -163,7 +164,7 @@ class Foreign(BaseEstimator):
 
 
 def own_document(**changes):
-    return skops.io.dumps({"format": FORMAT, "spm": "0", "model": spm.BagOfWords(), **changes})
+    return seal(skops.io.dumps({"format": FORMAT, "spm": "0", "model": spm.BagOfWords(), **changes}))
 
 
 def test_the_own_document_used_here_is_one_that_loads(tmp_path):

@@ -81,3 +81,15 @@ class OpenParts(BaseEstimator):
         except ValueError:  # a name of nothing
             vars(self).update(before)
             raise
+
+
+class TakesImages:
+    """An estimator whose input are images, which scikit-learn does not look at."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn is to know of it."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.no_validation = True
+        return tags

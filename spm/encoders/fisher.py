@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._tools.estimators import learns
 from .._tools.options import Options, check_options, choice, each, number, progress, seed, whole, workers
+from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.mixture import Mixture, gaussian_mixture, moments_of
 from .base import EncoderMixin, blocks_of
@@ -108,15 +109,9 @@ class FisherVector(EncoderMixin, BaseEstimator):
         """
         check_options(self)
         X = validate_data(self, X, dtype=np.float32)
-        mixture = gaussian_mixture(
-            X,
-            self.n_words,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            random_state=self.random_state,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
+        options = {"max_iter": self.max_iter, "tol": self.tol, "random_state": self.random_state}
+        with single_threaded():  # products have the same last bits for any number of BLAS threads around
+            mixture = gaussian_mixture(X, self.n_words, **options, n_jobs=self.n_jobs, verbose=self.verbose)
         self.mixture_weights_, self.means_, self.variances_ = mixture.weights, mixture.means, mixture.variances
         self.n_iter_ = mixture.n_iter
         return self

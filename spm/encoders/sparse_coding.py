@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._tools.estimators import learns
 from .._tools.numba import njit
 from .._tools.options import Options, check_options, flag, number, progress, seed, whole, workers
-from .._tools.parallel import in_threads, progress_bar
+from .._tools.parallel import in_threads, progress_bar, single_threaded
 from .._tools.public import public
 from ..errors import SpmError, check_number
 from .base import EncoderMixin, blocks_of, word_names
@@ -116,7 +116,8 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         check_options(self)
         X = validate_data(self, X, dtype=np.float32)
         options = {"n_iter": self.n_iter, "random_state": self.random_state}
-        self.words_ = learn_words(X, self.n_words, self.alpha, n_jobs=self.n_jobs, verbose=self.verbose, **options)
+        with single_threaded():  # products have the same last bits for any number of BLAS threads around
+            self.words_ = learn_words(X, self.n_words, self.alpha, n_jobs=self.n_jobs, verbose=self.verbose, **options)
         return self
 
     def encode(self, values: np.ndarray) -> Codes:

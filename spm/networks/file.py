@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 HINT = "give the path or the content of an .onnx file"
+MOST_TAKEN_IN = 2**31 - 1  # bytes of all weights: an ONNX network in memory has no more
 TICK = 20_000_000  # nanoseconds within which a file system may give two writes of a file the same time
 
 LIVE = {"torch": "spm.nn.live"}
@@ -134,6 +136,7 @@ class Network:
             return self._content.tobytes()
         assert self.path is not None
         try:
+            _check_regular(self.path, os.stat(self.path))
             return Path(self.path).read_bytes()
         except OSError as error:
             raise _unreadable(self.path, error) from error
@@ -192,8 +195,15 @@ def _unreadable(path: str, error: OSError) -> SpmError:
     return SpmError(f"{path}: the network cannot be read ({error.strerror}): {HINT}")
 
 
+def _check_regular(path: str, status: os.stat_result) -> None:
+    """Refuse a pipe or a device, which might never end, before it is opened."""
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise SpmError(f"{path}: the network cannot be read: this is a pipe or a device, no regular file")
+
+
 def _file_state(path: str) -> FileState:
     status = os.stat(path)
+    _check_regular(path, status)
     if 0 <= time.time_ns() - status.st_mtime_ns < TICK:  # what is written next shall have another time
         time.sleep(TICK / 1e9)
         status = os.stat(path)
@@ -223,12 +233,21 @@ def _beside(file: FileState) -> tuple[str, ...]:
 
 
 def _place(path: str, location: str) -> str:
-    """Return where a file with weights lies: beside the ONNX file, or beside what that is a link to."""
-    if os.path.isabs(location) or ".." in Path(location).parts:
+    """Return where a file with weights lies: beside the ONNX file, or beside what that is a link to.
+
+    A link may lead from the one folder to the other, as in the caches of model hubs, and nowhere else.
+    """
+    if os.path.isabs(location) or ".." in Path(location).parts or "\0" in location:
         raise SpmError(f"{path}: the network keeps weights in {location!r}, which is not beside it: export it again")
     beside = os.path.join(os.path.dirname(path), location)
     behind = os.path.join(os.path.dirname(os.path.realpath(path)), location)
-    return behind if not os.path.exists(beside) and os.path.exists(behind) else beside
+    place = behind if not os.path.exists(beside) and os.path.exists(behind) else beside
+    folders = (os.path.realpath(os.path.dirname(path)), os.path.dirname(os.path.realpath(path)))
+    if not any(Path(os.path.realpath(place)).is_relative_to(folder) for folder in folders):
+        raise SpmError(f"{path}: the network keeps weights in {location!r}, a link that leads elsewhere: copy the file")
+    if os.path.exists(place):
+        _check_regular(place, os.stat(place))
+    return place
 
 
 def _external(tensor: onnx.TensorProto) -> dict[str, str]:
@@ -289,6 +308,7 @@ def _take_in(proto: onnx.ModelProto, path: str | None) -> None:
     tensors = list(_tensors_elsewhere(proto))
     if tensors and path is None:
         raise SpmError("the network keeps its weights in another file: give its path instead of its content")
+    total = 0
     for tensor in tensors:
         assert path is not None
         told = _external(tensor)
@@ -300,6 +320,9 @@ def _take_in(proto: onnx.ModelProto, path: str | None) -> None:
             raise _damaged(path, error) from error
         if len(data) < int(told.get("length", 0)):
             raise _damaged(path, f"{told['location']} is too short")
+        total += len(data)
+        if total > MOST_TAKEN_IN:  # what a network can have, and less than one file named by each of many tensors
+            raise _damaged(path, f"its weights have more than {MOST_TAKEN_IN:,} bytes")
         tensor.raw_data = data
         tensor.data_location = need("onnx").TensorProto.DEFAULT
         del tensor.external_data[:]

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 import spm
+from spm.storage._archive import seal
 
 HERE = Path(__file__).parent
 
@@ -69,6 +70,7 @@ def main():
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as small:
             for part, content in parts.items():
                 small.writestr(part, content)
+        path.write_bytes(seal(path.read_bytes()))
     (folder / "decisions.json").write_text(json.dumps(said, indent=1) + "\n")
 
 

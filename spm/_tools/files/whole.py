@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
-from ..errors import SpmError
+from ...errors import SpmError
 
 PACKAGE = __name__.partition(".")[0]
 

@@ -1,0 +1,5 @@
+"""Files: written whole or not at all, locked, filled row by row; and those that ship, read."""
+
+from .locks import locked as locked
+from .whole import read_shipped as read_shipped
+from .whole import write_whole as write_whole
