@@ -99,7 +99,9 @@ class Seen:
         return self.size[0] / height, self.size[1] / width
 
     def places(self, points: np.ndarray) -> np.ndarray:
-        """Return where points (n, 2), x and y in the pixels seen, lie in the image: float32, in pixels of it."""
+        """Return where points, (n, 2) float32, x and y in the pixels seen, lie in the image: in pixels of it."""
+        if self.pixels.shape[:2] == self.size:
+            return points
         return (points * np.array(self.scale[::-1])).astype(np.float32)
 
 
