@@ -72,11 +72,6 @@ def coarsest(size: tuple[int, int], wanted: tuple[int, int]) -> int:
     return next(fits, 1)
 
 
-def parted(side: int, times: int) -> int:
-    """Return how many whole pixels of `times` pixels each a side has, one that is more than half there counting."""
-    return (side + times // 2) // times
-
-
 def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True

@@ -14,8 +14,8 @@ WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa")
 ROUNDING = 1e-6  # how far beyond 0..1 a float may lie by rounding alone
 
 
-def from_pillow(image: Image.Image, mode: str, source: str, part: tuple[int, int] | None = None) -> np.ndarray:
-    """Return the pixels of an opened Pillow image, upright; of its first columns and rows only, where so many are told.
+def from_pillow(image: Image.Image, mode: str, source: str) -> np.ndarray:
+    """Return the pixels of an opened Pillow image, upright, in a mode of `spm.images.read_image`.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def from_pillow(image: Image.Image, mode: str, source: str, part: tuple[int, int
     try:
         image.load()
         white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
-        image = _upright(image if part in (None, image.size) else image.crop((0, 0, *part)))
+        image = _upright(image)
         pixels = _deep_pixels(image, white_is_zero) if image.mode[0] in "IF" else _pixels(image, mode)
     except Exception as error:
         raise ImageError(source, why_unreadable(error)) from error

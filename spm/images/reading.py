@@ -16,7 +16,7 @@ from .._tools.image_files import identify, open_regular, pillow_set_as_usual, wh
 from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import ImageError, NotFiniteError, check_choice, check_number
-from .kept import Kept, coarsest, keeping, kept_of, parted
+from .kept import Kept, coarsest, keeping, kept_of
 from .pixels import CHANNELS, from_array, from_pillow, orientation_of
 
 MAX_PIXELS = 100_000_000
@@ -119,8 +119,7 @@ def see_image(
     at 1/2, 1/4 or 1/8, the least that still has twice as many pixels each way, by the decoder itself, which leaves out
     the finer part of each block's cosine transform; what is left to shrink is averaged. That takes a third of the time,
     and differs from averaging all pixels by 1 to 2 grey levels in the mean (benchmarks/results/large_photographs.md).
-    Where a side is no multiple of 2, 4 or 8, the last row or column stands for a part of one; it is left out where
-    that is less than half, and places are right to half a decoded pixel.
+    Where a side is no multiple of 2, 4 or 8, pixels are moved to the image's borders, linearly.
 
     Parameters
     ----------
@@ -332,13 +331,32 @@ def _read_file(path: str, mode: str, wanted: Callable[[Size], Size], kept: Kept)
             kept.size = pixels.shape[:2]
             times = 1
         else:
-            kept.in_parts, kept.size = True, image.size if orientation_of(image) >= 5 else image.size[::-1]
-            times, stored = coarsest(kept.size, wanted(kept.size)), image.size
-            if times > 1:
-                image.draft(None, (stored[0] // times, stored[1] // times))
-            pixels = from_pillow(image, mode, path, (parted(stored[0], times), parted(stored[1], times)))
+            orientation = orientation_of(image)
+            kept.in_parts, kept.size = True, image.size if orientation >= 5 else image.size[::-1]
+            times = coarsest(kept.size, wanted(kept.size))
+            if times == 1:
+                pixels = from_pillow(image, mode, path)
+            else:
+                image.draft(None, (image.size[0] // times, image.size[1] // times))
+                pixels = _aligned(from_pillow(image, "stored", path), kept.size, times, orientation)
+                pixels = from_array(pixels, mode, path)
     kept.pixels[times, mode] = pixels
     return times
+
+
+def _aligned(pixels: np.ndarray, size: Size, times: int, orientation: int) -> np.ndarray:
+    """Move pixels that are `times` of the image's long to its borders: the last may have stood for a part of one."""
+    wanted = size[0] // times, size[1] // times
+    if (wanted[0] * times, wanted[1] * times) == size:
+        return pixels
+    matrix = np.zeros((2, 3))
+    for k, last_first in ((0, orientation in (2, 3, 6, 7)), (1, orientation in (3, 4, 7, 8))):  # x and y
+        length = size[1 - k] / times
+        step = length / wanted[1 - k]
+        start = pixels.shape[1 - k] - length if last_first else 0
+        matrix[k, k], matrix[k, 2] = step, start + (step - 1) / 2
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(pixels, matrix, wanted[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _refuse_large(image: Image.Image, source: str) -> None:
