@@ -14,20 +14,20 @@ from sklearn.utils.validation import check_is_fitted
 from ._tools.estimators import OpenParts, TakesImages, learns
 from ._tools.files.rows import rows_to_file
 from ._tools.options import Options, check_options, choice, flag, memory, optional, part, progress, seed, whole, workers
-from ._tools.parallel import in_order
 from ._tools.public import public
 from .boxes import check_boxes
 from .encoders.base import fit_clone
 from .encoders.codes import Codes
 from .encoders.layer import Layer
 from .errors import SpmError
-from .features.cache import remembered_views
+from .features.cache import remembering_views
 from .features.dense_sift import DenseSIFT
 from .features.local import LocalFeatures
 from .features.stream import sample_layers
 from .images import check_images, check_one_each, naming
 from .pyramid.norms import check_norm, fitting, join, mean_of
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
+from .pyramid.several import Road, travel
 
 View = list[tuple[LocalFeatures, Codes]]  # one view of an image: of each layer the local features and their codes
 REGIONS = 64  # vectors made at once, so that what they are made of is not held for all boxes of an image
@@ -67,8 +67,9 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
     dtype : {"float32", "float16"}, default="float32"
         Of the vectors that `transform` returns; float16 holds long ones, such as Fisher vectors, in half the memory.
     memory : joblib.Memory or path, optional
-        Where to keep local features between fits. An entry is found again by the file's bytes, the extractor's
-        options (its ``fingerprint()``, if it has one) and the versions of spm and OpenCV, never by the file's name.
+        Where to keep local features between fits: under a path as files of arrays, the fastest way. An entry is found
+        again by the file's bytes, the extractor's options (its ``fingerprint()``, if it has one) and the versions of
+        spm and OpenCV, never by the file's name.
     n_jobs : int or None
         Workers, as joblib means it: threads, unless the caller's ``joblib.parallel_config`` says otherwise.
     verbose : bool, default=False
@@ -175,7 +176,7 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         features, pyramid = self.part("features"), self.own_pyramid()
         shared = {"random": random, "n_jobs": self.n_jobs, "verbose": self.verbose}
         learned_from = [X[0]] if self.encoder is None and self.reduce is None else X
-        views = partial(remembered_views, features, memory=self.memory)
+        views = remembering_views(features, self.memory)
         sample = sample_layers(learned_from, views, size=self.sample_size, per_image=self.sample_per_image, **shared)
         fit = partial(fit_clone, **shared)
         parts = {"reduce": self.reduce, "encoder": self.encoder, "append_xy": self.append_xy}
@@ -242,24 +243,24 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         [(4, 5), (4, 20), (4, 25)]
         """
         check_is_fitted(self)
-        plan = self._plan(pyramids)
-        X = check_images(X)
-        n_channels = sum(layer.n_channels for layer in self.layers_)
-        kept = [np.empty((len(X), n_cells * n_channels), dtype=self.dtype) for n_cells in plan.n_cells]
-        road = partial(self._vectors_of, plan=plan, dtype=self.dtype)
-        work = in_order(road, X, n_jobs=self.n_jobs, label="vectors", total=len(X), verbose=self.verbose)
-        for i, vectors in enumerate(work):
-            for own, vector in zip(kept, vectors, strict=True):
-                own[i] = vector[0]
-        return kept
+        return travel([self.road(pyramids)], X, n_jobs=self.n_jobs, verbose=self.verbose)[0]
+
+    def road(self, pyramids: Sequence[Any]) -> Road:
+        """Return what makes an image's vectors with each pyramid, for a pass over many images; see `travel`."""
+        check_is_fitted(self)
+        plan, views = self._plan(pyramids), remembering_views(self.features_, self.memory)
+        lengths = [n_cells * sum(layer.n_channels for layer in self.layers_) for n_cells in plan.n_cells]
+        return Road(partial(self._own_vectors, plan=plan, views=views), lengths, self.dtype)
+
+    def _own_vectors(self, image: Any, plan: Plan, views: Any) -> list[np.ndarray]:
+        return self._vectors_of(image, plan, None, self._pools(image, plan, self._encoded(image, views)), self.dtype)
 
     def _vectors_of(
-        self, image: Any, plan: Plan, boxes: Any = None, pools: Iterable[Any] | None = None, dtype: str = "float32"
+        self, image: Any, plan: Plan, boxes: Any, pools: Iterable[Any], dtype: str = "float32"
     ) -> list[np.ndarray]:
-        """Return the vectors of an image's regions, by default the whole: for each pyramid (n_regions, its length)."""
+        """Return the vectors of an image's regions, None for the whole: for each pyramid (n_regions, its length)."""
         finish = [layer.finish for layer in self.layers_]
         with naming(image):
-            pools = self._pools(image, plan) if pools is None else pools
             pooled = ([map(done, pool(boxes)) for done, pool in zip(finish, view, strict=True)] for view in pools)
             layers = [[mean_of(cells) for cells in zip(*views, strict=True)] for views in zip(*pooled, strict=True)]
             own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
@@ -271,10 +272,11 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         for view in self._encoded(image) if views is None else views:
             yield [plan.over(local, codes, n_boxes) for local, codes in view]
 
-    def _encoded(self, image: Any) -> Iterator[View]:
+    def _encoded(self, image: Any, views: Any = None) -> Iterator[View]:
         """Yield an image's views one by one, their layers encoded."""
+        views = remembering_views(self.features_, self.memory) if views is None else views
         with naming(image):
-            for view in remembered_views(self.features_, image, self.memory):
+            for view in views(image):
                 yield [(local, layer.encode(local)) for layer, local in zip(self.layers_, view, strict=True)]
 
     def _plan(self, pyramids: Sequence[Any]) -> Plan:

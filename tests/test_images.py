@@ -417,9 +417,9 @@ def test_the_limit_is_ours_and_not_pillows(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(encode(smooth(), "PNG"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert read_image(tmp_path / "a.png").shape == (48, 64, 3)
-    monkeypatch.setattr(spm.images, "MAX_PIXELS", 48 * 64)
+    monkeypatch.setattr(spm.images.reading, "MAX_PIXELS", 48 * 64)
     assert read_image(tmp_path / "a.png").shape == (48, 64, 3)
-    monkeypatch.setattr(spm.images, "MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr(spm.images.reading, "MAX_PIXELS", 48 * 64 - 1)
     assert "limit" in error_of(tmp_path / "a.png").reason
     assert "limit" in error_of(Image.fromarray(smooth())).reason
 

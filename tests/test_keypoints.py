@@ -180,10 +180,10 @@ def test_features_are_remembered_for_the_versions_that_read_the_image(tmp_path, 
     from spm.features import cache
 
     features = KeypointFeatures(max_features=20)
-    before = cache._key(features, PHOTOGRAPH)
-    assert cache._key(features, PHOTOGRAPH) == before
+    before = cache._made_by(cache._views, features)
+    assert cache._made_by(cache._views, features) == before
     monkeypatch.setattr(f"{library}.__version__", "0.0")
-    assert cache._key(features, PHOTOGRAPH) != before
+    assert cache._made_by(cache._views, features) != before
 
 
 def test_features_are_remembered_by_their_options(tmp_path):

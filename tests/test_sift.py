@@ -446,6 +446,7 @@ def test_is_an_estimator():
         "color": "hsv",
         "contrast_threshold": 0.005,
         "dtype": "uint8",
+        "max_side": 300,
     }
     sift = DenseSIFT(**options)
     assert sift.get_params() == options == clone(sift).get_params()

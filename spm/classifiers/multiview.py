@@ -16,7 +16,7 @@ from .._tools.parallel import in_order
 from .._tools.public import public
 from .._tools.settings import usual_settings
 from ..errors import SpmError
-from ..images import check_images, read_image
+from ..images import check_images, reading_once
 
 
 def windows(image: tuple[int, int], size: int, window: int) -> np.ndarray:
@@ -161,17 +161,19 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return np.stack(list(work))
 
     def _scores(self, image: Any) -> np.ndarray:
-        height, width = read_image(image).shape[:2]
         vectorizer, classifier = self.estimator_
-        views = []
-        for size in self.sizes:
-            at_size = copy(vectorizer)
-            at_size.features_ = clone(vectorizer.features_).set_params(size=size, flip=self.flip, policy="full")
-            boxes = windows((height, width), size, self.window)
-            if self.whole:
-                boxes = np.vstack([boxes, [0, 0, width, height]])
-            views.append(at_size.transform_views(image, boxes).reshape(-1, vectorizer.n_features_out_))
-        return classifier.decision_function(np.concatenate(views)).mean(axis=0)
+        vectors = []
+        with reading_once(image):
+            for size in self.sizes:
+                at_size = copy(vectorizer)
+                at_size.features_ = clone(vectorizer.features_).set_params(size=size, flip=self.flip, policy="full")
+                views = at_size.encode_views(image)
+                height, width = views[0][0][0].image_size
+                boxes = windows((height, width), size, self.window)
+                if self.whole:
+                    boxes = np.vstack([boxes, [0, 0, width, height]])
+                vectors += [at_size.transform_regions(image, boxes, [view]) for view in views]
+        return classifier.decision_function(np.concatenate(vectors)).mean(axis=0)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the label of each image: shape (m,)."""

@@ -32,7 +32,7 @@ from .._tools.parallel import in_order
 from ..encoders.bag_of_words import BagOfWords
 from ..errors import SpmError
 from ..features.local import fingerprint_of
-from ..images import check_images, content_of, naming
+from ..images import check_images, content_of, naming, reading_once
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from .learning.box_regression import moved
@@ -203,7 +203,7 @@ class Detector(OpenParts):
             For an image that cannot be used; the message names the file.
         """
         check_is_fitted(self)
-        with naming(image):
+        with reading_once(image), naming(image):
             boxes = remembered_boxes(self.proposals_, image, self.memory)
             if not len(boxes):
                 return Objects.none(scored=True)

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
-from .._tools.options import Options, check_options, each, flag, whole
+from .._tools.options import Options, check_options, each, flag, optional, whole
 from .._tools.public import public
-from ..images import read_image
+from ..images import Seen, see_image
 from .local import ExtractorMixin, LocalFeatures, Views
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))  # down, right; the first bit first
@@ -60,6 +60,9 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
     extremes : bool, default=True
         Whether pixels darker than all their neighbours (code 0) and those at least as bright as all (code 255, as in
         blank regions) count.
+    max_side : int, optional
+        An image whose longer side has more pixels is first shrunk to so many, by averaging areas, as
+        `spm.images.see_image` has it. Places stay pixels of the image itself.
 
     Examples
     --------
@@ -74,11 +77,13 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
     _options: ClassVar[Options] = {
         "shrink": each(whole(least=1), "(1, 2)"),
         "extremes": flag,
+        "max_side": optional(whole(least=1)),
     }
 
-    def __init__(self, *, shrink: Sequence[int] = (1,), extremes: bool = True) -> None:
+    def __init__(self, *, shrink: Sequence[int] = (1,), extremes: bool = True, max_side: int | None = None) -> None:
         self.shrink = shrink
         self.extremes = extremes
+        self.max_side = max_side
 
     def views(self, image: Any) -> Views:
         """Return the one view of an image: of one layer for every scale.
@@ -101,26 +106,27 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
-        grey = self._read(image)
-        return [tuple(self._codes(grey, times) for times in self.shrink)]
+        seen = self._read(image)
+        return [tuple(self._codes(seen, times) for times in self.shrink)]
 
     def check(self, image: Any) -> None:
         """Raise the error that `views` would raise, without comparing anything."""
         self._read(image)
 
-    def _codes(self, grey: np.ndarray, times: int) -> LocalFeatures:
+    def _codes(self, seen: Seen, times: int) -> LocalFeatures:
+        grey = seen.pixels
         height, width = (max(1, round(side / times)) for side in grey.shape)
         small: Any = grey if times == 1 else cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         codes = census_transform(small)
         extents = np.empty((*codes.shape, 4), dtype=np.float32)
-        extents[..., 0::2] = (np.arange(codes.shape[1])[:, None] + 1.5) * (grey.shape[1] / width)
-        extents[..., 1::2] = (np.arange(codes.shape[0])[:, None, None] + 1.5) * (grey.shape[0] / height)
+        extents[..., 0::2] = (np.arange(codes.shape[1])[:, None] + 1.5) * (seen.size[1] / width)
+        extents[..., 1::2] = (np.arange(codes.shape[0])[:, None, None] + 1.5) * (seen.size[0] / height)
         values, extents = codes.reshape(-1, 1), extents.reshape(-1, 4)
         if not self.extremes:
             inner = (values[:, 0] != 0) & (values[:, 0] != 255)
             values, extents = values[inner], extents[inner]
-        return LocalFeatures(values, extents, grey.shape)
+        return LocalFeatures(values, extents, seen.size)
 
-    def _read(self, image: Any) -> np.ndarray:
+    def _read(self, image: Any) -> Seen:
         check_options(self)
-        return read_image(image, "grey")
+        return see_image(image, "grey", max_side=self.max_side)

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._tools.opencv import cv2
-from .._tools.options import Options, check_options, choice, flag, number, one_or_more, whole
+from .._tools.options import Options, check_options, choice, flag, number, one_or_more, optional, whole
 from .._tools.public import public
 from ..errors import ImageError
-from ..images import name_of, read_image
+from ..images import Seen, name_of, see_image
 from ._sift_loops import describe
 from .colours import LUMINANCE, channels_of
 from .local import ExtractorMixin, LocalFeatures, Views
@@ -210,6 +210,10 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
     dtype : {"float32", "uint8"}, default="float32"
         ``"uint8"``: 512 times the value, rounded, at most 255, as OpenCV and VLFeat store SIFT; a quarter of the
         memory.
+    max_side : int, optional
+        An image whose longer side has more pixels is first shrunk to so many, by averaging areas, as
+        `spm.images.see_image` has it; patches and steps are pixels of what is left, and places pixels of the image
+        itself. VLFeat's application has 480 for the height, ScSPM and LLC 300.
 
     Examples
     --------
@@ -233,6 +237,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         "color": choice(LUMINANCE),
         "contrast_threshold": number(least=0),
         "dtype": choice(("float32", "uint8")),
+        "max_side": optional(whole(least=1)),
     }
 
     def __init__(
@@ -247,6 +252,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         color: str = "grey",
         contrast_threshold: float = 0.0,
         dtype: str = "float32",
+        max_side: int | None = None,
     ) -> None:
         self.patch_size = patch_size
         self.step = step
@@ -257,6 +263,7 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         self.color = color
         self.contrast_threshold = contrast_threshold
         self.dtype = dtype
+        self.max_side = max_side
 
     def views(self, image: Any) -> Views:
         """Return the one view of an image, of one layer: the descriptors of its patches.
@@ -279,28 +286,32 @@ class DenseSIFT(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
-        pixels = self._read(image)
-        options = self.get_params(deep=False)
-        stored = options.pop("dtype")
-        values, centres = dense_sift(pixels, **options)
-        if stored == "uint8":
+        seen = self._read(image)
+        values, centres = dense_sift(seen.pixels, **{name: getattr(self, name) for name in _DESCRIBES})
+        if self.dtype == "uint8":
             values = np.minimum(np.rint(512 * values), 255).astype(np.uint8)
-        return [(LocalFeatures(values, np.hstack([centres, centres]), pixels.shape[:2]),)]
+        return [(LocalFeatures.points(values, seen.places(centres), seen.size),)]
 
     def check(self, image: Any) -> None:
         """Raise the error that `views` would raise, without describing anything."""
         self._read(image)
 
-    def _read(self, image: Any) -> np.ndarray:
-        """Return the image's pixels, which at least the smallest patch fits into."""
+    def _read(self, image: Any) -> Seen:
+        """Return what is seen of the image, which at least the smallest patch fits into."""
         check_options(self)
         smallest = int(np.min(self.patch_size))
-        pixels = read_image(image, "grey" if self.color == "grey" else "rgb")
-        height, width = pixels.shape[:2]
+        seen = see_image(image, "grey" if self.color == "grey" else "rgb", max_side=self.max_side)
+        height, width = seen.pixels.shape[:2]
         if min(height, width) < smallest:
+            by, otherwise = "", "enlarge the image"
+            if seen.size != (height, width):
+                by, otherwise = f", {width} x {height} by max_side={self.max_side},", "raise max_side"
             raise ImageError(
                 name_of(image),
-                f"the image has {width} x {height} pixels but a patch {smallest} x {smallest}: "
-                "enlarge the image or lower patch_size",
+                f"the image has {seen.size[1]} x {seen.size[0]} pixels{by} but a patch {smallest} x {smallest}: "
+                f"{otherwise} or lower patch_size",
             )
-        return pixels
+        return seen
+
+
+_DESCRIBES = ("patch_size", "step", "smoothing", "window", "norm", "root", "color", "contrast_threshold")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._tools.options import Options, check_options, each, number
+from .._tools.options import Options, check_options, each, number, optional, whole
 from .._tools.public import public
 from ..errors import SpmError
-from ..images import read_image
+from ..images import Seen, see_image
 from .dense_sift import N_ORIENTATIONS, gradients
 from .local import ExtractorMixin, LocalFeatures, Views
 
@@ -77,6 +77,9 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
         The scales: sigmas of the Gaussian blurs, in pixels.
     threshold : float, default=0.04
         The least gradient of a point, in grey levels of 0..1, from one neighbour of a pixel to the other.
+    max_side : int, optional
+        An image whose longer side has more pixels is first shrunk to so many, by averaging areas, as
+        `spm.images.see_image` has it. Places stay pixels of the image itself.
 
     Examples
     --------
@@ -91,11 +94,15 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
     _options: ClassVar[Options] = {
         "sigmas": _check_sigmas,
         "threshold": number(above=0),
+        "max_side": optional(whole(least=1)),
     }
 
-    def __init__(self, *, sigmas: Sequence[float] = (1.0, 2.0), threshold: float = 0.04) -> None:
+    def __init__(
+        self, *, sigmas: Sequence[float] = (1.0, 2.0), threshold: float = 0.04, max_side: int | None = None
+    ) -> None:
         self.sigmas = sigmas
         self.threshold = threshold
+        self.max_side = max_side
 
     def views(self, image: Any) -> Views:
         """Return the one view of an image, of one layer: its edge points.
@@ -117,14 +124,14 @@ class EdgePoints(ExtractorMixin, BaseEstimator):
         SpmError
             If an option is not valid.
         """
-        grey = self._read(image)
-        words, points = edge_points(grey, sigmas=self.sigmas, threshold=self.threshold)
-        return [(LocalFeatures(words[:, None], np.hstack([points, points]), grey.shape),)]
+        seen = self._read(image)
+        words, points = edge_points(seen.pixels, sigmas=self.sigmas, threshold=self.threshold)
+        return [(LocalFeatures.points(words[:, None], seen.places(points), seen.size),)]
 
     def check(self, image: Any) -> None:
         """Raise the error that `views` would raise, without looking for anything."""
         self._read(image)
 
-    def _read(self, image: Any) -> np.ndarray:
+    def _read(self, image: Any) -> Seen:
         check_options(self)
-        return read_image(image, "grey")
+        return see_image(image, "grey", max_side=self.max_side)

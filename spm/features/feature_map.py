@@ -14,13 +14,13 @@ from .._tools.opencv import cv2
 from .._tools.options import Options, anything, check_options, choice, flag, one_or_more, optional, whole
 from .._tools.public import public
 from ..errors import ImageError, SpmError
-from ..images import MAX_PIXELS, name_of, read_image
+from ..images import MAX_PIXELS, name_of, see_image
 from ..networks.file import Model, Network, home_of, need
 from ..networks.geometry import Map
 from ..networks.maps import cut
 from ..networks.session import Session, open_network
 from .frames import Frame, check_preprocess, frame_of, prepare, resize, value_tables
-from .local import ExtractorMixin, LocalFeatures, Views
+from .local import ExtractorMixin, LocalFeatures, Views, cells_of_map
 
 POLICIES = ("full", "crop", "warp")
 
@@ -61,11 +61,17 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
     tokens_before : int, optional
         Of a transformer's layer how many tokens, such as that of the class, stand before those of the grid; they are
         dropped. By default what is left over of the grid.
+    max_side : int, optional
+        The most pixels of the longer side, for long images and for ``size=None``; places stay pixels of the image
+        itself.
 
     Notes
     -----
-    Images are resized by averaging areas for whole factors and linearly for the rest. A cell lies centred on the field
-    of pixels that it sees, by the arithmetic of the operators before it, and is as long as the stride.
+    Images are resized by averaging areas for whole factors and linearly for the rest; JPEG files far larger than what
+    the network sees are decoded at a part of their size, as `spm.images.see_image` has it.
+
+    A cell lies centred on the field of pixels that it sees, by the arithmetic of the operators before it, and is as
+    long as the stride.
 
     Where an operator is not known, where cells lie is measured by running the network, with a warning that says so. The
     tokens of a transformer are cells too, where they are those of a grid.
@@ -97,6 +103,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         "policy": choice(POLICIES),
         "flip": flag,
         "tokens_before": optional(whole(least=0)),
+        "max_side": optional(whole(least=1)),
     }
 
     def __init__(
@@ -109,6 +116,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         policy: str = "full",
         flip: bool = False,
         tokens_before: int | None = None,
+        max_side: int | None = None,
     ) -> None:
         self.model = _value_of(model)
         self.layers = layers
@@ -117,6 +125,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         self.policy = policy
         self.flip = flip
         self.tokens_before = tokens_before
+        self.max_side = max_side
 
     def set_params(self, **params: Any) -> FeatureMap:
         """Set options, as estimators do.
@@ -163,7 +172,7 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         """Return a digest of all that the features depend on beside the image: the network's content, not its path."""
         import joblib
 
-        options = [self.layers, self.preprocess, self.size, self.policy, self.flip, self.tokens_before]
+        options = [self.layers, self.preprocess, self.size, self.policy, self.flip, self.tokens_before, self.max_side]
         return str(joblib.hash([Network.of(self.model).digest, need("onnxruntime").__version__, *options]))
 
     def embed_network(self) -> FeatureMap:
@@ -184,16 +193,24 @@ class FeatureMap(ExtractorMixin, BaseEstimator):
         fixed = network.graph.fixed
         if fixed[0] is not None:
             sizes = self._insist(fixed, sizes)
-        pixels = read_image(image, "stored" if network.graph.channels == 3 else "grey")
-        frames = [frame_of(pixels.shape[:2], side, self.policy, fixed) for side in sizes]
+
+        def frames_of(size: tuple[int, int]) -> list[Frame]:
+            return [frame_of(size, side, self.policy, fixed, self.max_side) for side in sizes]
+
+        def wanted(size: tuple[int, int]) -> tuple[int, int]:
+            down, across = zip(*(frame.resized for frame in frames_of(size)), strict=True)
+            return max(down), max(across)
+
+        seen = see_image(image, "stored" if network.graph.channels == 3 else "grey", least=wanted)
+        frames = frames_of(seen.size)
         for frame in frames:
             _check_frame(image, network, frame)
 
         def see(frame: Frame, mirrored: bool) -> tuple[LocalFeatures, ...]:
             top, left, height, width = frame.part
-            seen = resize(pixels, frame.resized)[top : top + height, left : left + width]
+            part = resize(seen.pixels, frame.resized)[top : top + height, left : left + width]
             try:
-                maps = network.run(prepare(seen[:, ::-1] if mirrored else seen, tables, order))
+                maps = network.run(prepare(part[:, ::-1] if mirrored else part, tables, order))
             except SpmError as error:
                 raise ImageError(name_of(image), str(error)) from error
             return tuple(_cells(*pair, frame, mirrored) for pair in maps)
@@ -255,7 +272,4 @@ def _cells(values: np.ndarray, place: Map, frame: Frame, mirrored: bool) -> Loca
     )
 
 
-@lru_cache(maxsize=64)
-def _extents(rows: int, columns: int) -> np.ndarray:
-    i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
-    return np.stack([j, i, j + 1, i + 1], axis=1)
+_extents = lru_cache(maxsize=64)(cells_of_map)

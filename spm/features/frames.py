@@ -12,6 +12,7 @@ import numpy as np
 from .._tools.numba import njit
 from .._tools.opencv import cv2
 from ..errors import SpmError, check_choice, check_number
+from ..images import shrunk
 from ..networks.geometry import Axis
 
 PREPROCESSINGS: dict[str, dict[str, Any]] = {
@@ -53,7 +54,11 @@ class Frame:
 
 
 def frame_of(
-    image: tuple[int, int], side: int | None, policy: str, fixed: tuple[int | None, int | None] = (None, None)
+    image: tuple[int, int],
+    side: int | None,
+    policy: str,
+    fixed: tuple[int | None, int | None] = (None, None),
+    max_side: int | None = None,
 ) -> Frame:
     """Return what a network sees of an image.
 
@@ -66,11 +71,15 @@ def frame_of(
     policy : {"full", "crop", "warp"}
     fixed : (int, int), optional
         Height and width that the network insists on: they take the place of `side`, and "full" becomes "warp".
+    max_side : int, optional
+        The most pixels of the longer side that "full" leaves.
 
     Examples
     --------
     >>> frame_of((480, 640), 224, "full").size
     (224, 299)
+    >>> frame_of((480, 640), 224, "full", max_side=200).size
+    (150, 200)
     >>> frame_of((480, 640), 224, "crop")
     Frame(image=(480, 640), resized=(224, 299), part=(0, 37, 224, 224))
     """
@@ -79,13 +88,15 @@ def frame_of(
     else:
         box, policy = (fixed[0], fixed[1]), "warp" if policy == "full" else policy
     if box is None:
-        return Frame(image, image, (0, 0, *image))
+        resized = shrunk(image, max_side)
+        return Frame(image, resized, (0, 0, *resized))
     if policy == "warp":
         return Frame(image, box, (0, 0, *box))
     k = 0 if box[0] / image[0] >= box[1] / image[1] else 1  # the axis that fills the box
     other = max(round(image[1 - k] * box[k] / image[k]), box[1 - k] if policy == "crop" else 1)
     resized = (box[0], other) if k == 0 else (other, box[1])
     if policy == "full":
+        resized = shrunk(resized, max_side)
         return Frame(image, resized, (0, 0, *resized))
     return Frame(image, resized, ((resized[0] - box[0]) // 2, (resized[1] - box[1]) // 2, *box))
 

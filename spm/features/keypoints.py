@@ -14,7 +14,7 @@ from .._tools.opencv import cv2
 from .._tools.options import Options, anything, check_options, flag, optional, whole
 from .._tools.public import public
 from ..errors import ImageError, SpmError, check_choice
-from ..images import name_of, read_image
+from ..images import name_of, see_image
 from .local import ExtractorMixin, LocalFeatures, Views
 
 _one_at_a_time = threading.Lock()
@@ -44,6 +44,9 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
     root : bool, default=False
         Take square roots of the values divided by their sum (RootSIFT, Arandjelovic and Zisserman 2012, section 2),
         of absolute values with the sign kept where some are negative, as KAZE's are. Bits are left as they are.
+    max_side : int, optional
+        An image whose longer side has more pixels is first shrunk to so many, by averaging areas, as
+        `spm.images.see_image` has it. Places stay pixels of the image itself.
 
     Notes
     -----
@@ -70,6 +73,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         "upright": flag,
         "max_features": optional(whole(least=1)),
         "root": flag,
+        "max_side": optional(whole(least=1)),
     }
 
     def __init__(
@@ -81,6 +85,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         upright: bool = False,
         max_features: int | None = None,
         root: bool = False,
+        max_side: int | None = None,
     ) -> None:
         self.detector = detector
         self.descriptor = descriptor
@@ -88,6 +93,7 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
         self.upright = upright
         self.max_features = max_features
         self.root = root
+        self.max_side = max_side
 
     def views(self, image: Any) -> Views:
         """Return the one view of an image, of one layer: the descriptors of its key points.
@@ -111,20 +117,20 @@ class KeypointFeatures(ExtractorMixin, BaseEstimator):
             If an option is not valid.
         """
         detector, descriptor = self._makers()
-        grey = read_image(image, "grey")
+        seen = see_image(image, "grey", max_side=self.max_side)
         shared = any(isinstance(part, cv2.Feature2D) for part in (self.detector, self.descriptor))
         with _one_at_a_time if shared else nullcontext():
             try:
-                points, values = self._describe(detector, descriptor, grey)
+                points, values = self._describe(detector, descriptor, seen.pixels)
             except cv2.error as error:
                 raise ImageError(name_of(image), f"{self!r} fails on it: {error}") from error
         centres = np.array([point.pt for point in points], dtype=np.float32).reshape(-1, 2) + np.float32(0.5)
-        return [(LocalFeatures(values, np.hstack([centres, centres]), grey.shape),)]
+        return [(LocalFeatures.points(values, seen.places(centres), seen.size),)]
 
     def check(self, image: Any) -> None:
         """Raise the error that `views` would raise, without detecting anything."""
         self._makers()
-        read_image(image, "grey")
+        see_image(image, "grey", max_side=self.max_side)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what the features depend on, for the vectorizer's `memory`.

@@ -67,6 +67,11 @@ class LocalFeatures:
         if not np.isfinite(self.extents).all():
             raise NotFiniteError("extents of local features are not finite: look for NaN where they are made")
 
+    @classmethod
+    def points(cls, values: np.ndarray, places: np.ndarray, image_size: tuple[int, int]) -> LocalFeatures:
+        """Return the local features of points, (N, 2), x and y in pixels of an image of that height and width."""
+        return cls(values, np.hstack([places, places]), image_size)
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -123,6 +128,18 @@ class LocalFeatures:
             high = np.clip(np.ceil(high), low + 1, grid)
         low, high = np.where(at_low, 0.0, low), np.where(at_high, grid, high)
         return np.concatenate([low, high], axis=1)
+
+
+def cells_of_map(rows: int, columns: int) -> np.ndarray:
+    """Return the extents of a map's cells, row by row: shape (rows * columns, 4), float32.
+
+    Examples
+    --------
+    >>> cells_of_map(1, 2).tolist()
+    [[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]]
+    """
+    i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
+    return np.stack([j, i, j + 1, i + 1], axis=1)
 
 
 def _all_finite(values: np.ndarray) -> bool:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .._tools.estimators import OpenParts
 from .._tools.options import Options, check_options, optional, part
 from .._tools.public import public
-from ..images import read_image
+from ..images import Mirror, reading_once
 from .dense_sift import DenseSIFT
 from .local import ExtractorMixin, Views, fingerprint_of
 
@@ -60,8 +58,8 @@ class Mirrored(ExtractorMixin, OpenParts):
         Raises as `features` does.
         """
         inner = self._inner()
-        seen = inner.views(image)
-        mirrored = inner.views(np.ascontiguousarray(read_image(image, "stored")[:, ::-1]))
+        with reading_once(image):
+            seen, mirrored = inner.views(image), inner.views(Mirror(image))
         return [*seen, *(tuple(replace(local, mirrored=True) for local in view) for view in mirrored)]
 
     def check(self, image: Any) -> None:

@@ -16,7 +16,7 @@ from .._tools.options import Options, anything, callable_or, check_options, choi
 from .._tools.public import public
 from ..errors import SpmError
 from ..images import check_images, read_image
-from ..pyramid.several import fit_transform_pyramids, transform_pyramids
+from ..pyramid.several import fit_transform_side_by_side, transform_side_by_side
 from .table import KERNELS, evaluate_kernel
 
 BYTES = 2**28  # of new images' vectors at once
@@ -103,10 +103,7 @@ class KernelCombination(TransformerMixin, _BaseComposition):
         blocks = []
         for start in range(0, len(X), size):
             block = [X[i] for i in range(start, min(start + size, len(X)))]
-            made = [
-                transform_pyramids(part, block, of)
-                for part, of in zip(self.vectorizers_, zip(*own, strict=True), strict=True)
-            ]
+            made = transform_side_by_side(self.vectorizers_, block, list(zip(*own, strict=True)))
             pairs = zip(zip(*made, strict=True), trained, strict=True)
             blocks.append([self.kernel_of(vectors, training) for vectors, training in pairs])
         return [np.concatenate(grams) for grams in zip(*blocks, strict=True)]
@@ -152,7 +149,7 @@ class KernelCombination(TransformerMixin, _BaseComposition):
         X = check_images(X)
         own = [self._of_parts(pyramid) for pyramid in pyramids]
         parts = [clone(vectorizer) for _, vectorizer in self.vectorizers]
-        made = [fit_transform_pyramids(part, X, of, y) for part, of in zip(parts, zip(*own, strict=True), strict=True)]
+        made = fit_transform_side_by_side(parts, X, list(zip(*own, strict=True)), y)
         self.vectorizers_ = parts
         self.trained_ = [(its, list(vectors)) for its, vectors in zip(own, zip(*made, strict=True), strict=True)]
 

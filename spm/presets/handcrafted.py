@@ -23,6 +23,8 @@ from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from ._shared import Levels, Shared
 
+PHOW: dict[str, Any] = {"patch_size": (16, 24, 32, 40), "step": 3, "smoothing": 1 / 6, "window": "flat"}
+PHOW |= {"contrast_threshold": 0.005, "dtype": "uint8"}
 ROOT_SIFT: dict[str, Any] = {"patch_size": (16, 24, 32, 44), "step": 4, "root": True}
 
 
@@ -31,6 +33,7 @@ def lazebnik2006(
     *,
     n_words: int = 200,
     levels: Levels = (1, 2, 4),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -52,6 +55,9 @@ def lazebnik2006(
         The paper's "strong features" have 200 or 400.
     levels : sequence, default=(1, 2, 4)
         ``(1,)`` is the bag of words; ``(4,)`` the finest level alone.
+    max_side : int, optional
+        Images whose longer side has more pixels are first shrunk to so many, as `DenseSIFT` has it: photographs of
+        megapixels want some 500, patches being 16 pixels.
     C : float, default=10.0
         What a training error costs.
     probability : bool, default=False
@@ -72,7 +78,7 @@ def lazebnik2006(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     vectorizer = shared.vectorizer(
-        features=DenseSIFT(patch_size=16, step=8),
+        features=DenseSIFT(patch_size=16, step=8, max_side=max_side),
         encoder=BagOfWords(n_words=n_words),
         pyramid=SpatialPyramid(levels=levels, pool="sum", weights="lazebnik"),
         norm="l1",
@@ -85,6 +91,7 @@ def phow2008(
     *,
     n_words: int = 600,
     levels: Levels = (2, 4),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -104,7 +111,7 @@ def phow2008(
     levels : sequence, default=(2, 4)
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -119,11 +126,8 @@ def phow2008(
     (16, 24, 32, 40)
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
-    features = DenseSIFT(
-        patch_size=(16, 24, 32, 40), step=3, smoothing=1 / 6, window="flat", contrast_threshold=0.005, dtype="uint8"
-    )
     vectorizer = shared.vectorizer(
-        features=features,
+        features=DenseSIFT(**PHOW, max_side=max_side),
         encoder=BagOfWords(n_words=n_words),
         pyramid=SpatialPyramid(levels=levels, pool="sum", weights=None),
         norm="l1",
@@ -137,6 +141,7 @@ def scspm2009(
     n_words: int = 1024,
     alpha: float = 0.15,
     levels: Levels = (1, 2, 4),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -158,7 +163,7 @@ def scspm2009(
     levels : sequence, default=(1, 2, 4)
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -174,7 +179,7 @@ def scspm2009(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     vectorizer = shared.vectorizer(
-        features=DenseSIFT(patch_size=16, step=8),
+        features=DenseSIFT(patch_size=16, step=8, max_side=max_side),
         encoder=SparseCoding(n_words=n_words, alpha=alpha),
         pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
         norm="l2",
@@ -187,6 +192,7 @@ def llc2010(
     *,
     n_words: int = 1024,
     levels: Levels = (1, 2, 4),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -205,7 +211,7 @@ def llc2010(
     levels : sequence, default=(1, 2, 4)
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -221,7 +227,7 @@ def llc2010(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     vectorizer = shared.vectorizer(
-        features=DenseSIFT(patch_size=(16, 24, 32), step=6),
+        features=DenseSIFT(patch_size=(16, 24, 32), step=6, max_side=max_side),
         encoder=LLC(n_words=n_words),
         pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
         norm="l2",
@@ -234,6 +240,7 @@ def vlad2010(
     *,
     n_words: int = 64,
     levels: Levels = (1, 2, (3, 1)),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -252,7 +259,7 @@ def vlad2010(
     levels : sequence, default=(1, 2, (3, 1))
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -267,7 +274,8 @@ def vlad2010(
     VLAD()
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
-    return shared.pipeline(_gradients_of_words(VLAD(n_words=n_words), levels, shared), kernel="linear", C=C)
+    vectorizer = _gradients_of_words(VLAD(n_words=n_words), levels, max_side, shared)
+    return shared.pipeline(vectorizer, kernel="linear", C=C)
 
 
 @public("spm.presets")
@@ -275,6 +283,7 @@ def fisher2010(
     *,
     n_words: int = 256,
     levels: Levels = (1, 2, (3, 1)),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -294,7 +303,7 @@ def fisher2010(
     levels : sequence, default=(1, 2, (3, 1))
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -309,13 +318,16 @@ def fisher2010(
     FisherVector(n_words=256)
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
-    return shared.pipeline(_gradients_of_words(FisherVector(n_words=n_words), levels, shared), kernel="linear", C=C)
+    vectorizer = _gradients_of_words(FisherVector(n_words=n_words), levels, max_side, shared)
+    return shared.pipeline(vectorizer, kernel="linear", C=C)
 
 
-def _gradients_of_words(encoder: VLAD | FisherVector, levels: Levels, shared: Shared) -> PyramidVectorizer:
+def _gradients_of_words(
+    encoder: VLAD | FisherVector, levels: Levels, max_side: int | None, shared: Shared
+) -> PyramidVectorizer:
     """Return what both encoders of differences to words have around them."""
     return shared.vectorizer(
-        features=DenseSIFT(**ROOT_SIFT),
+        features=DenseSIFT(**ROOT_SIFT, max_side=max_side),
         reduce=PCA(64),
         encoder=encoder,
         pyramid=SpatialPyramid(levels=levels, pool="sum", weights=None),
@@ -329,6 +341,7 @@ def best_handcrafted(
     n_words: int = 256,
     levels: Levels | None = None,
     weights: Sequence[float] = (1.0, 0.25, 0.25),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -351,7 +364,7 @@ def best_handcrafted(
         What each kernel counts.
     C : float, default=10.0
         What a training error costs.
-    probability, memory, n_jobs, verbose, random_state
+    max_side, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
     Returns
@@ -367,10 +380,12 @@ def best_handcrafted(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     pyramid = SpatialPyramid(levels=(1, 2, 4) if levels is None else levels, pool="sum", weights="lazebnik")
-    dense, codes = Mirrored(DenseSIFT(patch_size=16, step=4)), Mirrored(CensusTransform())
+    dense = Mirrored(DenseSIFT(patch_size=16, step=4, max_side=max_side))
+    codes = Mirrored(CensusTransform(max_side=max_side))
     words = shared.vectorizer(features=dense, encoder=BagOfWords(n_words=1000), pyramid=pyramid)
     census = shared.vectorizer(features=codes, encoder=FixedVocabulary(n_words=256), pyramid=pyramid)
-    fisher = _gradients_of_words(FisherVector(n_words=n_words), (1, 2, (3, 1)) if levels is None else levels, shared)
+    own = (1, 2, (3, 1)) if levels is None else levels
+    fisher = _gradients_of_words(FisherVector(n_words=n_words), own, max_side, shared)
     fisher.set_params(features=Mirrored(fisher.features))
     vectorizer = KernelSum(
         [("fisher", fisher), ("words", words), ("census", census)],

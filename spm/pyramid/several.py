@@ -2,13 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .._tools.parallel import in_order
 from .._tools.settings import usual_settings
 from ..errors import SpmError
+from ..images import check_images, reading_once
+
+
+@dataclass(frozen=True)
+class Road:
+    """What an image's vectors are made by.
+
+    Parameters
+    ----------
+    vectors_of : callable
+        Takes an image; returns its vector with each of several pyramids, of shape (1, length).
+    lengths : list of int
+        Of the vectors, one for each pyramid.
+    dtype : str
+        Of the vectors.
+    """
+
+    vectors_of: Callable[[Any], list[np.ndarray]]
+    lengths: list[int]
+    dtype: str
+
+
+def travel(roads: Sequence[Road], X: Any, *, n_jobs: int | None, verbose: Any) -> list[list[np.ndarray]]:
+    """Take images along several roads in one pass: every image is read once for all of them, and then forgotten.
+
+    Returns
+    -------
+    list of list of ndarray of shape (n, length)
+        For each road the images' vectors with each of its pyramids.
+
+    Examples
+    --------
+    >>> road = Road(lambda image: [image[:1] / 2], [2], "float32")
+    >>> [[halves]] = travel([road], np.ones((3, 5, 2), np.uint8), n_jobs=None, verbose=False)
+    >>> halves.tolist()
+    [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    """
+    X = check_images(X)
+    kept = [[np.empty((len(X), length), dtype=road.dtype) for length in road.lengths] for road in roads]
+    along = partial(_along, roads=roads)
+    for i, made in enumerate(in_order(along, X, n_jobs=n_jobs, label="vectors", total=len(X), verbose=verbose)):
+        for own, vectors in zip(kept, made, strict=True):
+            for into, vector in zip(own, vectors, strict=True):
+                into[i] = vector[0]
+    return kept
+
+
+def _along(image: Any, roads: Sequence[Road]) -> list[list[np.ndarray]]:
+    with reading_once(image):
+        return [road.vectors_of(image) for road in roads]
+
+
+def transform_side_by_side(makers: Sequence[Any], X: Any, pyramids: Sequence[Sequence[Any]]) -> list[list[np.ndarray]]:
+    """Return what `transform_pyramids` returns for each of several makers, each with pyramids of its own.
+
+    Those that have roads, and as many workers, see every image in one pass.
+    """
+    made: list[Any] = [None] * len(makers)
+    passes: dict[Any, list[int]] = {}
+    for i, maker in enumerate(makers):
+        if hasattr(maker, "road"):
+            passes.setdefault((maker.n_jobs, maker.verbose), []).append(i)
+        else:
+            made[i] = transform_pyramids(maker, X, pyramids[i])
+    for (n_jobs, verbose), mine in passes.items():
+        own = travel([makers[i].road(pyramids[i]) for i in mine], X, n_jobs=n_jobs, verbose=verbose)
+        for i, vectors in zip(mine, own, strict=True):
+            made[i] = vectors
+    return made
+
+
+def fit_transform_side_by_side(
+    makers: Sequence[Any], X: Any, pyramids: Sequence[Sequence[Any]], y: Any = None
+) -> list[list[np.ndarray]]:
+    """Fit several makers, each with pyramids of its own, and return what `transform_side_by_side` returns."""
+    made: list[Any] = [None] * len(makers)
+    with_roads = [i for i, maker in enumerate(makers) if hasattr(maker, "road")]
+    for i, maker in enumerate(makers):
+        if i in with_roads:
+            maker.fit(X, y)
+        else:
+            made[i] = fit_transform_pyramids(maker, X, pyramids[i], y)
+    own = transform_side_by_side([makers[i] for i in with_roads], X, [pyramids[i] for i in with_roads])
+    for i, vectors in zip(with_roads, own, strict=True):
+        made[i] = vectors
+    return made
 
 
 def fit_transform_pyramids(maker: Any, X: Any, pyramids: Sequence[Any], y: Any = None) -> list[np.ndarray]:

@@ -35,7 +35,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def thumbnail(image: Any) -> str | None:
     """Return a small JPEG of an image, or None if it can no longer be read."""
     try:
-        small = Image.fromarray(read_image(image))
+        small = Image.fromarray(read_image(image, max_side=4 * SIDE))
     except ImageError:
         return None
     small.thumbnail((SIDE, SIDE))
