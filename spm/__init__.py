@@ -57,6 +57,7 @@ _HOMES = {
     "save": "storage",
     "load": "storage",
     "load_folder": "datasets",
+    "load_table": "datasets",
     "PerClassShuffleSplit": "evaluation.splits",
     "predict": "evaluation.protocols",
     "evaluate": "evaluation.protocols",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .classifiers.svm import KernelSVC as KernelSVC
     from .codebooks.tree import VocabularyTree as VocabularyTree
     from .datasets import load_folder as load_folder
+    from .datasets import load_table as load_table
     from .encoders.bag_of_words import BagOfWords as BagOfWords
     from .encoders.base import EncoderMixin as EncoderMixin
     from .encoders.codes import Codes as Codes

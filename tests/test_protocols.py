@@ -210,7 +210,21 @@ def test_ten_splits_with_half_of_the_smallest_class_by_default():
     assert result.confusion.tolist() == [[60, 0], [0, 30]]
     assert default_cv(np.repeat(["a", "b"], 500)).n_train == 100
     options = default_cv(np.repeat(["a", "b"], 9), n_train=3, n_splits=4, random_state=7).__dict__
-    assert options == {"n_train": 3, "n_test": None, "n_splits": 4, "random_state": 7}
+    assert options == {"n_train": 3, "n_test": None, "n_splits": 4, "random_state": 7, "max_train": None}
+
+
+def test_of_unequal_classes_half_of_each_trains_and_one_line_says_so(caplog):
+    images, labels = [shade(0)] * 11 + [shade(1)] * 249, np.repeat(["a", "b"], [11, 249])
+    with caplog.at_level(logging.WARNING, logger="spm"):
+        result = evaluate(ByBrightness(), images, labels)
+    assert set(result.n_train) == {5 + 100} and set(result.n_test) == {6 + 149}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("classes have 11 to 249 images: half of each trains, 100 at most, so 5 to 100")
+    caplog.clear()
+    for sizes, n_train in (([11, 22], 5), ([200, 5000], 100), ([199, 398], 99)):  # the paper's protocol
+        cv = default_cv(np.repeat(["a", "b"], sizes))
+        assert (cv.n_train, cv.max_train) == (n_train, None) and caplog.records == []
+    assert default_cv(np.repeat(["a", "b"], [11, 249]), n_train=5).n_train == 5 and caplog.records == []
 
 
 def test_a_real_model_over_real_splits():

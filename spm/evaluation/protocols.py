@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip")
 PAPER_N_TRAIN = 100
+BALANCED = 2  # times the smallest class that the largest may be for the same number of each to train
 BLOCK_BYTES = 2**28  # of vectors that are classified at once
 LEAST_BLOCK = 64  # images
 
@@ -167,7 +168,8 @@ def evaluate(
     labels : array-like of shape (n,)
     cv : splitter, or iterable of (train, test) index arrays, optional
         By default ten random splits with 100 images a class to train, or half of the smallest class where that is
-        fewer, and all others to test.
+        fewer, and all others to test. Where that is fewer and classes differ by more than twice in size, half of each
+        class trains, at most 100, and the log says so.
     on_error : {"raise", "skip"}, default="raise"
         ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
     n_jobs : int or None
@@ -252,20 +254,34 @@ def _over_splits(results: Sequence[Bunch], splits: Sequence[Split], classes: np.
 def default_cv(
     labels: np.ndarray, *, n_train: int | None = None, n_splits: int = 10, random_state: Any = 0
 ) -> PerClassShuffleSplit:
-    """Return the paper's splitter, with as many training images a class as the smallest class allows, at most 100.
+    """Return the splitter for images of which nothing else is said.
+
+    It is the paper's, with the same number of training images of every class: as many as half of the smallest class,
+    at most 100. Where that is fewer than 100 and the largest class is more than twice the smallest, that would waste
+    most of the images: then each class gives its share, half of it, at most 100, and the log says so.
 
     Examples
     --------
     >>> default_cv(np.repeat(["a", "b"], 20)).n_train
     10
+    >>> default_cv(np.repeat(["a", "b"], [10, 90])).n_train
+    0.5
     """
-    if n_train is None:
-        names, counts = np.unique(labels, return_counts=True)
-        n_train = min(PAPER_N_TRAIN, int(counts.min()) // 2)
-        if n_train < 1:
-            smallest = names.tolist()[counts.argmin()]
-            raise SpmError(f"class {smallest!r} has one image only: give every class two or more")
-    return PerClassShuffleSplit(n_train=n_train, n_splits=n_splits, random_state=random_state)
+    options = {"n_splits": n_splits, "random_state": random_state}
+    if n_train is not None:
+        return PerClassShuffleSplit(n_train=n_train, **options)
+    names, counts = np.unique(labels, return_counts=True)
+    smallest, largest = int(counts.min()), int(counts.max())
+    if smallest < 2:
+        raise SpmError(f"class {names.tolist()[counts.argmin()]!r} has one image only: give every class two or more")
+    if smallest // 2 >= PAPER_N_TRAIN or largest <= BALANCED * smallest:
+        return PerClassShuffleSplit(n_train=min(PAPER_N_TRAIN, smallest // 2), **options)
+    log.warning(
+        "classes have %d to %d images: half of each trains, %d at most, so %d to %d (n_train=N, on the command line "
+        "--n-train N, trains the same number of each)",
+        *(smallest, largest, PAPER_N_TRAIN, smallest // 2, min(PAPER_N_TRAIN, largest // 2)),
+    )
+    return PerClassShuffleSplit(n_train=0.5, max_train=PAPER_N_TRAIN, **options)
 
 
 def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
