@@ -83,7 +83,7 @@ def test_indices_come_mixed_and_not_class_by_class():
         ({"n_train": 5}, np.eye(34), r"one label for each image, got y of shape \(34, 34\)"),
         ({"n_train": 0}, Y, "n_train must be a whole number at least 1, got 0"),
         ({"n_train": 1.5}, Y, "n_train must be a whole number"),
-        ({"n_train": 0.5}, ["a", "a", "b"], r"n_train=0.5 needs at least 2 images of every class.*'b' \(1\)"),
+        ({"n_train": 0.5}, ["a"] * 33 + ["b"], r"n_train=0.5 needs at least 2 images of every class.*'b' \(1\)"),
         ({"n_train": 2, "max_train": 0}, Y, "max_train must be"),
         ({"n_train": 2.0}, Y, "n_train must be a whole number"),
         ({"n_train": 2, "n_test": 0}, Y, "n_test must be"),

@@ -124,9 +124,8 @@ def load_table(
 
 
 def _is_head(cells: list[str]) -> bool:
-    """Whether a file's first row names its columns: it has a name that is known, or nothing like an image's."""
-    known = {name for names in NAMES.values() for name in names.split()}
-    return any(_plain(cell) in known for cell in cells) or not any(is_image(os.path.basename(cell)) for cell in cells)
+    """Whether a file's first row names its columns: no name of an image is in it."""
+    return not any(is_image(os.path.basename(cell)) for cell in cells)
 
 
 def _plain(name: Any) -> str:
@@ -280,10 +279,14 @@ def _tell(source: str, folder: str, skipped: list[tuple[str, str]]) -> None:
     """Log once which rows and images were left out."""
     unlisted = [os.path.relpath(path, folder) for path, why in skipped if why == NOT_LISTED]
     faults = [why for _, why in skipped if why != NOT_LISTED]
-    told = [f"{len(faults)} rows ({_first(faults, '; ')})"] * bool(faults)
-    told += [f"{len(unlisted)} images that are {NOT_LISTED} ({_first(unlisted, ', ')})"] * bool(unlisted)
+    told = [f"{_number(faults, 'row')} ({_first(faults, '; ')})"] * bool(faults)
+    told += [f"{_number(unlisted, 'image')} {NOT_LISTED} ({_first(unlisted, ', ')})"] * bool(unlisted)
     if told:
         log.warning("%s: left out %s", printable(source), printable(" and ".join(told)))
+
+
+def _number(items: list[str], what: str) -> str:
+    return f"{len(items)} {what}{'s' * (len(items) > 1)}"
 
 
 def _first(items: list[str], separator: str) -> str:
