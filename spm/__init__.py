@@ -59,7 +59,7 @@ _HOMES = {
     "load_folder": "datasets",
     "load_table": "datasets",
     "PerClassShuffleSplit": "evaluation.splits",
-    "predict": "evaluation.protocols",
+    "predict": "evaluation.prediction",
     "evaluate": "evaluation.protocols",
     "compare": "evaluation.comparison",
 }
@@ -123,8 +123,8 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
     from .evaluation.comparison import compare as compare
+    from .evaluation.prediction import predict as predict
     from .evaluation.protocols import evaluate as evaluate
-    from .evaluation.protocols import predict as predict
     from .evaluation.splits import PerClassShuffleSplit as PerClassShuffleSplit
     from .features.census import CensusTransform as CensusTransform
     from .features.dense_sift import DenseSIFT as DenseSIFT

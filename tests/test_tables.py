@@ -197,7 +197,7 @@ def test_data_frames(photos):
     frame.index = [7, 8, 9, 10]
     assert listed(load_table(frame, images=photos), photos) == WANTED
     frame["class"] = [3, 10, None, 3]
-    with pytest.raises(SpmError, match="the table, row 2: '2.jpg' is without a label"):
+    with pytest.raises(SpmError, match=r"the table, row 2: '2[.]jpg' is without a label"):
         load_table(frame, images=photos)
     found = load_table(frame, images=photos, on_error="skip")
     assert found.target_names == ["3", "10"] and found.target.tolist() == [0, 1, 0]  # by size, not by letters
@@ -206,7 +206,7 @@ def test_data_frames(photos):
     found = load_table(frame, images=photos)
     assert listed(found, photos) == WANTED and found.train.tolist() == [0, 2]
     frame["class"] = pandas.array(["dog", "cat", pandas.NA, "cat"], dtype="string")
-    with pytest.raises(SpmError, match="row 2: '2.jpg' is without a label"):
+    with pytest.raises(SpmError, match=r"row 2: '2[.]jpg' is without a label"):
         load_table(frame, images=photos)
     with pytest.raises(SpmError, match="no rows"):
         load_table(frame[:0], images=photos)

@@ -94,7 +94,8 @@ def load_table(
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> for name in ("1.jpg", "2.jpg", "3.jpg"):
     ...     (folder / name).touch()
-    >>> _ = (folder / "labels.csv").write_text("Filename,Class,Split\\n3.jpg,dog,train\\n1.jpg,cat,train\\n2.jpg,dog,test")
+    >>> rows = ["Filename,Class,Split", "3.jpg,dog,train", "1.jpg,cat,train", "2.jpg,dog,test"]
+    >>> _ = (folder / "labels.csv").write_text("\\n".join(rows))
     >>> photos = spm.load_table(folder / "labels.csv")
     >>> photos.target, photos.target_names, photos.train, photos.test
     (array([1, 0, 1]), ['cat', 'dog'], array([0, 1]), array([2]))

@@ -165,5 +165,5 @@ class PerClassShuffleSplit(BaseShuffleSplit):
 
 def _check_n_train(name: str, value: Any) -> Any:
     """Check a number of images, or a share above 0 and below 1."""
-    share = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral) and 0 < value < 1
+    share = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral) and 0 < float(value) < 1
     return value if share else check_number(name, value, least=1, integer=True)
