@@ -58,6 +58,7 @@ _HOMES = {
     "load": "storage",
     "load_folder": "datasets",
     "load_table": "datasets",
+    "info": "presets.identity",
     "PerClassShuffleSplit": "evaluation.splits",
     "predict": "evaluation.prediction",
     "evaluate": "evaluation.protocols",
@@ -139,6 +140,7 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .kernels.sums import KernelProduct as KernelProduct
     from .kernels.sums import KernelSum as KernelSum
     from .networks.zoo import fetch_network as fetch_network
+    from .presets.identity import info as info
     from .pyramid.pyramid import SpatialPyramid as SpatialPyramid
     from .storage import load as load
     from .storage import save as save

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from inspect import signature
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -14,6 +15,7 @@ import numpy as np
 
 from . import _HOMES
 from ._tools.files import write_whole
+from ._tools.libraries import made_with
 from ._tools.opencv import cv2
 from ._tools.public import public
 from .errors import SpmError
@@ -98,7 +100,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     try:
         portable = copy.deepcopy(model)
         _make_portable(portable)
-        data = skops.io.dumps({"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "model": portable})
+        origin = {"format": FORMAT, "spm": __version__, "opencv": cv2.__version__, "made_with": made_with()}
+        origin["made"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        data = skops.io.dumps({**origin, "model": portable})
     except Exception as error:  # what cannot be copied or written fails in many ways
         raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
     unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
@@ -128,6 +132,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     SpmError
         If the file is missing, is no model of spm's, holds a type that is not trusted, or is of a newer format.
     """
+    return read_model(path)["model"]
+
+
+def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `save` wrote, as `load` does: the ``model``, and beside it what it was made with, and when."""
     import skops.io
 
     try:
@@ -156,7 +165,7 @@ def load(path: str | os.PathLike[str]) -> Any:
             grow_search_trees(part)
     except Exception as error:  # a crafted file fails in many ways
         raise SpmError(f"{path}: the model is damaged ({error}): it is not loaded") from error
-    return stored["model"]
+    return stored
 
 
 def _unknown_types(types: list[str]) -> list[str]:

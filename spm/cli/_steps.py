@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tools.text import nearest, printable
-from ..errors import LINES, SpmError, check_choice
+from ..errors import LINES, SpmError
 
 # Before the work
 
@@ -91,7 +91,7 @@ def make_model(arguments: argparse.Namespace) -> Any:
     from .. import presets
 
     options = assignments(arguments)
-    check_choice("preset", arguments.preset, presets.PRESETS)
+    presets.registry.check_preset(arguments.preset, presets.PRESETS)
     own = _options_of(arguments.preset)
     given = {"n_jobs": arguments.jobs, "verbose": is_watched(), "random_state": arguments.seed}
     given |= {name: value for name, value in options.items() if name in own}
@@ -129,8 +129,10 @@ def _options_of(preset: str) -> list[str]:
 
 def _no_option(name: str, own: list[str], steps: Sequence[str] = ()) -> SpmError:
     """Return the error that names what was meant; all that could have been where nothing is near."""
+    from ..presets.registry import others_with
+
     near = nearest(name, [*own, *steps])
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    meant = others_with(name) or (f"did you mean {' or '.join(near)}? " if near else "")
     others = f"; those of its steps are {', '.join(steps)}" if steps and not near else ""
     return SpmError(f"--set: there is no option {name!r}: {meant}The preset's own are {', '.join(own)}{others}")
 
