@@ -46,9 +46,9 @@ def info(path: str | os.PathLike[str]) -> Identity:
         It shows itself line by line. ``file`` and its size in ``bytes``; ``kind``, the names of the model's class and
         of its steps; ``preset``, the name of the preset that it is nearest to, or None, and ``options``, a dict of
         those in which it differs from that, by the names that ``--set`` and `set_params` take; ``classes``, the list
-        of its labels, or None; ``values``, the length of an image's vector, or None; ``networks``, a list of dicts
-        with the ``bytes`` and the ``digest`` of each; ``made``, when it was saved, in UTC, or None for files of early
-        versions; ``made_with``, versions by name; ``differs``, by name the version there and the one here, None
+        of its labels, or None; ``n_features``, the length of an image's vector, or None; ``networks``, a list of dicts
+        with the ``bytes`` and the ``digest`` of each as it is in the file, cut behind its layers; ``made``, when it
+        was saved, in UTC, or None for files of early versions; ``made_with``, versions by name; ``differs``, by name the version there and the one here, None
         for what is missing.
 
     Raises
@@ -78,7 +78,7 @@ def info(path: str | os.PathLike[str]) -> Identity:
         preset=preset,
         options=options,
         classes=_classes(model),
-        values=_n_values(model),
+        n_features=_n_values(model),
         networks=_networks(model),
         made=stored.get("made"),
         made_with=there,
@@ -122,10 +122,19 @@ def recognise(model: Any) -> tuple[str | None, dict[str, Any]]:
         its = _options(other)
         if type(other) is not type(model) or {k: v for k, v in its.items() if isinstance(v, type)} != kinds:
             continue
-        differing = {k: value for k, value in own.items() if not _same(value, its.get(k))}
+        embedded = _embedded(other)  # as in a file
+        differing = {k: v for k, v in own.items() if not (_same(v, its.get(k)) or _same(v, embedded.get(k)))}
         if best[0] is None or len(differing) < len(best[1]):
             best = name, differing
     return best
+
+
+def _embedded(model: Any) -> dict[str, Any]:
+    """Return the options of a model whose networks are cut as `save` cuts them; the model is changed."""
+    for part in list(parts_of(model)):
+        if hasattr(part, "embed_network"):
+            part.embed_network()
+    return _options(model)
 
 
 def _options(model: Any) -> dict[str, Any]:
@@ -185,8 +194,8 @@ def _lines(found: Identity) -> Any:
     else:
         more = ["..."] * (len(classes) > SHOWN_CLASSES)
         yield "classes", f"{len(classes)}: {', '.join([*map(str, classes[:SHOWN_CLASSES]), *more])}"
-    if found["values"] is not None:
-        yield "vector", f"{found['values']:,} values"
+    if found["n_features"] is not None:
+        yield "vector", f"{found['n_features']:,} values"
     for network in found["networks"]:
         yield "network", f"{_size(network['bytes'])}, digest {network['digest']}"
     yield "made", found["made"] or "not known: the file is of an early version"

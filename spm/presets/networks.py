@@ -200,6 +200,7 @@ def sppnet2014(
     trunk, sizes, head, freeze, preprocess, epochs, batch_size, lr, device, checkpoint
         As `spm.nn.SPPNetClassifier` takes them.
     levels : sequence, default=(6, 3, 2, 1)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     probability, memory : bool, path
         For likeness with the other presets: probabilities are there always, and nothing is cached.
     n_jobs, verbose, random_state
