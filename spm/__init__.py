@@ -57,8 +57,10 @@ _HOMES = {
     "save": "storage",
     "load": "storage",
     "load_folder": "datasets",
+    "load_table": "datasets",
+    "info": "presets.identity",
     "PerClassShuffleSplit": "evaluation.splits",
-    "predict": "evaluation.protocols",
+    "predict": "evaluation.prediction",
     "evaluate": "evaluation.protocols",
     "compare": "evaluation.comparison",
 }
@@ -109,6 +111,7 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .classifiers.svm import KernelSVC as KernelSVC
     from .codebooks.tree import VocabularyTree as VocabularyTree
     from .datasets import load_folder as load_folder
+    from .datasets import load_table as load_table
     from .encoders.bag_of_words import BagOfWords as BagOfWords
     from .encoders.base import EncoderMixin as EncoderMixin
     from .encoders.codes import Codes as Codes
@@ -121,8 +124,8 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .errors import ImageError as ImageError
     from .errors import SpmError as SpmError
     from .evaluation.comparison import compare as compare
+    from .evaluation.prediction import predict as predict
     from .evaluation.protocols import evaluate as evaluate
-    from .evaluation.protocols import predict as predict
     from .evaluation.splits import PerClassShuffleSplit as PerClassShuffleSplit
     from .features.census import CensusTransform as CensusTransform
     from .features.dense_sift import DenseSIFT as DenseSIFT
@@ -137,6 +140,7 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .kernels.sums import KernelProduct as KernelProduct
     from .kernels.sums import KernelSum as KernelSum
     from .networks.zoo import fetch_network as fetch_network
+    from .presets.identity import info as info
     from .pyramid.pyramid import SpatialPyramid as SpatialPyramid
     from .storage import load as load
     from .storage import save as save

@@ -23,7 +23,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder with what the guide's examples name: photos/, train.txt, holiday.jpg, broken.jpg and net.onnx."""
+    """A folder with what the guide's examples name: photos/, train.txt, labels.csv, holiday.jpg, broken.jpg and net.onnx."""
     scenes = spm.datasets.make_layouts(8, size=64, n_classes=2)
     for i, scene in enumerate(scenes.data):
         path = tmp_path / "photos" / ("coast", "forest")[i // 8] / f"{i % 8 + 1}.jpg"
@@ -34,6 +34,8 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(read_shipped("texture_net.onnx"))
     page = (DOCS / "guide" / "images.md").read_text(encoding="utf-8")
     (tmp_path / "train.txt").write_text(re.search(r"```text\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
+    page = (DOCS / "guide" / "tables.md").read_text(encoding="utf-8")
+    (tmp_path / "labels.csv").write_text(re.search(r"```text\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
 

@@ -120,7 +120,10 @@ def test_presets_share_no_parts():
 
 def test_make_finds_presets_by_name():
     assert presets.make("lazebnik2006", n_words=9)[0].encoder.n_words == 9
-    with pytest.raises(SpmError, match="preset='lazebnik' is not an option: choose one of 'lazebnik2006'"):
+    with pytest.raises(
+        SpmError,
+        match=r"preset='lazebnik' is not an option: did you mean 'lazebnik2006'\? Choose one of 'lazebnik2006'",
+    ):
         presets.make("lazebnik")
     with pytest.raises(TypeError, match="n_wrods"):
         presets.make("lazebnik2006", n_wrods=9)

@@ -11,8 +11,9 @@ from sklearn.pipeline import make_pipeline
 
 import spm
 from spm import ImageError, PerClassShuffleSplit, SpmError
-from spm.evaluation import protocols
-from spm.evaluation.protocols import default_cv, evaluate, predict
+from spm.evaluation import prediction
+from spm.evaluation.prediction import predict
+from spm.evaluation.protocols import default_cv, evaluate
 
 
 class ByBrightness(ClassifierMixin, BaseEstimator):
@@ -99,14 +100,14 @@ def test_predicts_by_models_of_every_form(model, tmp_path):
 
 def test_a_model_from_a_file_gets_the_workers_asked_for(model, tmp_path, monkeypatch):
     path, loaded = spm.save(model, tmp_path / "m.spm"), []
-    monkeypatch.setattr(protocols, "load", lambda path: loaded.append(spm.load(path)) or loaded[-1])
+    monkeypatch.setattr(prediction, "load", lambda path: loaded.append(spm.load(path)) or loaded[-1])
     expected = predict(path, PICTURES)
     fast = predict(path, PICTURES, n_jobs=2, verbose=True)
     assert fast.labels.tolist() == expected.labels.tolist()
     options = [each.get_params() for each in loaded]
     for name, values in {"vectorizer__n_jobs": [None, 2], "classifier__n_jobs": [None, 2]}.items():
         assert [each[name] for each in options] == values
-    assert [each["vectorizer__verbose"] for each in options] == [False, True]
+    assert [each["vectorizer__verbose"] for each in options] == [False, False]  # one bar over all is enough
     predict(model, PICTURES[:2], n_jobs=2)
     assert model.get_params()["vectorizer__n_jobs"] is None
 
@@ -210,7 +211,21 @@ def test_ten_splits_with_half_of_the_smallest_class_by_default():
     assert result.confusion.tolist() == [[60, 0], [0, 30]]
     assert default_cv(np.repeat(["a", "b"], 500)).n_train == 100
     options = default_cv(np.repeat(["a", "b"], 9), n_train=3, n_splits=4, random_state=7).__dict__
-    assert options == {"n_train": 3, "n_test": None, "n_splits": 4, "random_state": 7}
+    assert options == {"n_train": 3, "n_test": None, "n_splits": 4, "random_state": 7, "max_train": None}
+
+
+def test_of_unequal_classes_half_of_each_trains_and_one_line_says_so(caplog):
+    images, labels = [shade(0)] * 11 + [shade(1)] * 249, np.repeat(["a", "b"], [11, 249])
+    with caplog.at_level(logging.WARNING, logger="spm"):
+        result = evaluate(ByBrightness(), images, labels)
+    assert set(result.n_train) == {5 + 100} and set(result.n_test) == {6 + 149}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("classes have 11 to 249 images: half of each trains, 100 at most, so 5 to 100")
+    caplog.clear()
+    for sizes, n_train in (([11, 22], 5), ([200, 5000], 100), ([199, 398], 99)):  # the paper's protocol
+        cv = default_cv(np.repeat(["a", "b"], sizes))
+        assert (cv.n_train, cv.max_train) == (n_train, None) and caplog.records == []
+    assert default_cv(np.repeat(["a", "b"], [11, 249]), n_train=5).n_train == 5 and caplog.records == []
 
 
 def test_a_real_model_over_real_splits():

@@ -32,6 +32,20 @@ def test_n_test_is_at_most_so_many_of_every_class():
         assert not set(train) & set(test)
 
 
+def test_a_share_of_every_class_trains():
+    for train, test in PerClassShuffleSplit(n_train=0.5, n_splits=3).split(Y, Y):
+        assert counts(Y, train) == {"coast": 2, "forest": 4, "street": 10}
+        assert sorted([*train, *test]) == list(range(len(Y)))
+    cv = PerClassShuffleSplit(n_train=0.5, max_train=4, n_test=2)
+    train, test = next(cv.split(Y, Y))
+    assert counts(Y, train) == {"coast": 2, "forest": 4, "street": 4} and counts(Y, test) == dict.fromkeys(set(Y), 2)
+    train, _ = next(PerClassShuffleSplit(n_train=0.01).split(Y, Y))
+    assert counts(Y, train) == dict.fromkeys(set(Y), 1)  # a class without any could not be learned
+    whole, most = PerClassShuffleSplit(n_train=4), PerClassShuffleSplit(n_train=20, max_train=4)
+    for one, other in zip(whole.split(Y, Y), most.split(Y, Y), strict=True):
+        np.testing.assert_array_equal(np.concatenate(one), np.concatenate(other))
+
+
 def test_an_integer_seed_gives_the_same_splits_at_every_call_and_others_give_others():
     def drawn(cv):
         return [np.concatenate(split).tolist() for split in cv.split(Y, Y)]
@@ -68,6 +82,9 @@ def test_indices_come_mixed_and_not_class_by_class():
         ({"n_train": 5}, None, "needs the labels y"),
         ({"n_train": 5}, np.eye(34), r"one label for each image, got y of shape \(34, 34\)"),
         ({"n_train": 0}, Y, "n_train must be a whole number at least 1, got 0"),
+        ({"n_train": 1.5}, Y, "n_train must be a whole number"),
+        ({"n_train": 0.5}, ["a"] * 33 + ["b"], r"n_train=0.5 needs at least 2 images of every class.*'b' \(1\)"),
+        ({"n_train": 2, "max_train": 0}, Y, "max_train must be"),
         ({"n_train": 2.0}, Y, "n_train must be a whole number"),
         ({"n_train": 2, "n_test": 0}, Y, "n_test must be"),
         ({"n_train": 2, "n_splits": 0}, Y, "n_splits must be"),

@@ -1,9 +1,12 @@
-"""Shared libraries: nothing in, what tells whether one was loaded since the last time out, in a microsecond."""
+"""Libraries: nothing in, their versions out, and what tells whether a shared one was loaded since the last time."""
 
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 
@@ -53,3 +56,16 @@ def _loader() -> Any:
 
 
 _iterate = _loader()
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that figures may depend on, by name."""
+    from .. import __version__
+    from .opencv import cv2
+
+    names = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "onnxruntime")
+    versions = {"python": ".".join(platform.python_version_tuple()[:2]), "spm": __version__, "cv2": cv2.__version__}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

@@ -77,8 +77,11 @@ class Table:
     def add(self, cells: list[str]) -> None:
         """Print one row, before the first one the head."""
         for line in [cells] if self.started else [self.head, cells]:
-            line = [printable(cell) for cell in line]
-            sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
-            aligned = [side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False)]
-            print("  ".join(aligned), flush=True)
+            print(self.aligned(line), flush=True)
         self.started = True
+
+    def aligned(self, cells: list[str]) -> str:
+        """Return one row as text, as wide as the table."""
+        line = [printable(cell) for cell in cells]
+        sides = [str.ljust] * self.n_texts + [str.rjust] * (len(line) - self.n_texts)
+        return "  ".join(side(cell, width) for side, cell, width in zip(sides, line, self.widths, strict=False))

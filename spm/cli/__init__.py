@@ -1,4 +1,4 @@
-"""The command line: ``spm train | predict | evaluate | compare | detect | layers`` in, an exit status out."""
+"""The command line: ``spm train | predict | evaluate | compare | info | presets | detect | layers``, and its status."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from .. import __version__
 from .._tools.text import printable
 from ..errors import LINES, ImageError, SpmError
-from . import compare, detect, evaluate, layers, predict, train
+from . import compare, detect, evaluate, info, layers, predict, presets, train
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
-COMMANDS = (train, predict, evaluate, compare, detect, layers)
+COMMANDS = (train, predict, evaluate, compare, info, presets, detect, layers)
+EXAMPLES = """\
+examples:
+  spm train photos/ -o scene.spm              learn from photos/coast/1.jpg, photos/forest/2.jpg and so on
+  spm predict scene.spm holiday/ --csv        a table with the label of every photograph in a folder
+  spm compare photos/ --report page.html      what the pyramid adds to visual words, and to a network's map
+"""
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 
 
@@ -68,7 +74,9 @@ class _Once(logging.Filter):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="spm", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        prog="spm", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--version", action="version", version=f"spm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:

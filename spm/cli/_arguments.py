@@ -8,16 +8,29 @@ from collections.abc import Callable
 PRESET = "lazebnik2006"
 
 
-def add_folder(command: argparse.ArgumentParser) -> None:
-    """Add the folder of photographs."""
-    command.add_argument("folder", metavar="FOLDER", help="photographs, one sub-folder a class")
+def add_folder(command: argparse.ArgumentParser, nargs: str | None = None, default: str = "") -> None:
+    """Add the folder of photographs, and where their labels are."""
+    text = "photographs, one sub-folder a class, or as --labels has them" + default
+    command.add_argument("folder", metavar="FOLDER", nargs=nargs, help=text)
+    command.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a CSV file with a file, relative to FOLDER, its label and perhaps train or test in each row",
+    )
+    command.add_argument(
+        "--columns",
+        metavar="NAME,...",
+        help="the columns of --labels for file, label and split, by name or number (default: found by their names)",
+    )
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Add what makes one model: a preset and its options."""
     command.add_argument("--preset", default=PRESET, metavar="NAME", help="the kind of model (default: %(default)s)")
     add_set_option(
-        command, "an option of the preset, such as n_words=400, or of its steps, such as vectorizer__features__step=4"
+        command,
+        "an option of the preset, such as n_words=400 or model=resnet18 (spm presets NAME lists them), or of "
+        "its steps, such as vectorizer__features__step=4",
     )
 
 
@@ -30,7 +43,11 @@ def add_set_option(command: argparse.ArgumentParser, text: str) -> None:
 def add_protocol_options(command: argparse.ArgumentParser) -> None:
     """Add who trains and who tests, and the page about it."""
     command.add_argument(
-        "--n-train", type=int, metavar="N", help="images a class to train (default: 100, or half of the smallest class)"
+        "--n-train",
+        type=_n_train,
+        metavar="N",
+        help="images a class to train, or below 1 the share of each (default: 100, or half of the smallest class; of "
+        "classes that differ by more than twice in size half of each)",
     )
     command.add_argument(
         "--splits", type=int, metavar="N", help="random splits (default: 10; for compare 1 beyond 1,000 images)"
@@ -56,6 +73,18 @@ def add_work_options(command: argparse.ArgumentParser, *, on_error: str = "raise
     command.add_argument("--jobs", type=_jobs, default=-1, metavar="N", help="workers (default: -1, one a core)")
     text = "what to do about a bad image (default: %(default)s)"
     command.add_argument("--on-error", choices=("raise", "skip"), default=on_error, help=text)
+
+
+def add_csv(command: argparse.ArgumentParser) -> None:
+    """Add the switch to a table for other programs."""
+    command.add_argument("--csv", action="store_true", help="print the table as CSV and nothing else")
+
+
+def _n_train(text: str) -> float:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of images nor a share such as 0.5") from None
 
 
 def _seed(text: str) -> int:

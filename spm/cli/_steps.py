@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import csv
 import json
 import os
 import shlex
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._tools.text import nearest, printable
-from ..errors import LINES, SpmError, check_choice
+from ..errors import LINES, SpmError
 
 # Before the work
 
@@ -41,25 +42,48 @@ def read_folder(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Return the folder's images and their labels, in two classes at least."""
     import numpy as np
 
-    from ..datasets import load_folder
+    from ..datasets import load_folder, load_table
 
-    bunch = load_folder(arguments.folder)
+    if arguments.labels is None and arguments.columns is not None:
+        raise SpmError("--columns is about a table: give it by --labels")
+    if arguments.labels is None:
+        bunch = load_folder(arguments.folder)
+    else:
+        options = {"images": arguments.folder, "on_error": arguments.on_error, **_columns(arguments.columns)}
+        bunch = load_table(arguments.labels, **options)
     if len(bunch.target_names) < 2:
-        raise SpmError(f"{arguments.folder}: there is one class only, {bunch.target_names[0]}: two are needed")
+        place = arguments.labels or arguments.folder
+        raise SpmError(f"{place}: there is one class only, {bunch.target_names[0]}: two are needed")
     return bunch, np.asarray(bunch.target_names)[bunch.target]
 
 
+def _columns(text: str | None) -> dict[str, Any]:
+    """Return what ``--columns`` says, as `load_table` takes it; whoever gives two of them wants no split."""
+    if text is None:
+        return {}
+    names = [name.strip() for name in text.split(",")]
+    if not 2 <= len(names) <= 3 or not all(names):
+        raise SpmError(f"--columns takes FILE,LABEL or FILE,LABEL,SPLIT, got {text!r}")
+    given: list[Any] = [int(name) if name.isdecimal() else name for name in names]
+    return dict(zip(("file", "label", "split"), [*given, False], strict=False))
+
+
 def make_splits(arguments: argparse.Namespace, bunch: Any, labels: Any, n_splits: int = 10) -> Any:
-    """Return the splits that the arguments ask for: those of a list, or random ones."""
+    """Return the splits that the arguments ask for: those of a list, random ones, or else the table's own."""
     from ..datasets import read_train_list
+    from ..evaluation.comparison import split_of
     from ..evaluation.protocols import default_cv
 
-    if arguments.train_list is None:
-        n_splits = n_splits if arguments.splits is None else arguments.splits
-        return default_cv(labels, n_train=arguments.n_train, n_splits=n_splits, random_state=arguments.seed)
-    if (arguments.n_train, arguments.splits) != (None, None):
-        raise SpmError("--train-list gives the one split: leave --n-train and --splits out")
-    return [read_train_list(arguments.train_list, bunch)]
+    is_random = (arguments.n_train, arguments.splits) != (None, None)
+    if arguments.train_list is not None:
+        if is_random:
+            raise SpmError("--train-list gives the one split: leave --n-train and --splits out")
+        return [read_train_list(arguments.train_list, bunch)]
+    own = None if is_random else split_of(bunch)
+    if own is not None:
+        return own
+    n_splits = n_splits if arguments.splits is None else arguments.splits
+    return default_cv(labels, n_train=arguments.n_train, n_splits=n_splits, random_state=arguments.seed)
 
 
 def make_model(arguments: argparse.Namespace) -> Any:
@@ -67,7 +91,7 @@ def make_model(arguments: argparse.Namespace) -> Any:
     from .. import presets
 
     options = assignments(arguments)
-    check_choice("preset", arguments.preset, presets.PRESETS)
+    presets.registry.check_preset(arguments.preset, presets.PRESETS)
     own = _options_of(arguments.preset)
     given = {"n_jobs": arguments.jobs, "verbose": is_watched(), "random_state": arguments.seed}
     given |= {name: value for name, value in options.items() if name in own}
@@ -105,8 +129,10 @@ def _options_of(preset: str) -> list[str]:
 
 def _no_option(name: str, own: list[str], steps: Sequence[str] = ()) -> SpmError:
     """Return the error that names what was meant; all that could have been where nothing is near."""
+    from ..presets.registry import others_with
+
     near = nearest(name, [*own, *steps])
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    meant = others_with(name) or (f"did you mean {' or '.join(near)}? " if near else "")
     others = f"; those of its steps are {', '.join(steps)}" if steps and not near else ""
     return SpmError(f"--set: there is no option {name!r}: {meant}The preset's own are {', '.join(own)}{others}")
 
@@ -148,6 +174,25 @@ def write_report(arguments: argparse.Namespace, make: Callable[..., str], *given
     command = shlex.join(["spm", *arguments.given])
     page = make(*given, command=command, seed=arguments.seed, n_jobs=arguments.jobs, **options)
     write_page(arguments.report, page)
+
+
+def print_csv(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as CSV, the first one's names above them."""
+    write = csv_writer(list(rows[0]))
+    for row in rows:
+        write(row)
+
+
+def csv_writer(names: list[str]) -> Callable[[dict[str, Any]], None]:
+    """Print the names of columns, and return what prints a row."""
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writerow({name: printable(name) for name in names})
+
+    def write(row: dict[str, Any]) -> None:
+        writer.writerow({key: printable(value) if isinstance(value, str) else value for key, value in row.items()})
+        sys.stdout.flush()
+
+    return write
 
 
 def print_json(document: dict[str, Any]) -> None:

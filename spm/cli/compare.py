@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .._tools.text import Table, printable
+from .._tools.text import Table
 from ..errors import SpmError
-from ._arguments import add_json, add_protocol_options, add_seed, add_set_option, add_work_options
+from ._arguments import add_csv, add_folder, add_json, add_protocol_options, add_seed, add_set_option, add_work_options
 from ._steps import (
     assignments,
     check_preset_options,
     check_report,
     make_splits,
+    print_csv,
     print_json,
     read_folder,
     work_options,
@@ -32,21 +32,17 @@ BOTH_ROADS = "lazebnik2006,spp2014"
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    command.add_argument(
-        "folder",
-        metavar="FOLDER",
-        nargs="?",
-        help="photographs, one sub-folder a class (default: two sets that need no download)",
-    )
+    add_folder(command, nargs="?", default=" (default: two sets that need no download)")
     command.add_argument(
         "--presets",
         default=BOTH_ROADS,
         metavar="NAME,...",
-        help="what to compare; all and all-handcrafted stand for several (default: %(default)s)",
+        help="what to compare: presets, all or all-handcrafted for several, files that train has saved (default: "
+        "%(default)s)",
     )
-    add_set_option(command, "an option of the presets, such as model=net.onnx or levels=1,2,3,6")
+    add_set_option(command, "an option of the presets, such as model=resnet18, model=net.onnx or levels=1,2,3,6")
     add_protocol_options(command)
-    command.add_argument("--csv", action="store_true", help="print the table as CSV and nothing else")
+    add_csv(command)
     command.add_argument(
         "--fresh", action="store_true", help="start anew, where by default a comparison that was stopped goes on"
     )
@@ -58,24 +54,28 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print every row as soon as it is there, and write a page about them where asked."""
     from ..evaluation.comparison import compare
+    from ..evaluation.contenders import Own, contenders, separate
 
     check_report(arguments)
     if arguments.json and arguments.csv:
         raise SpmError("give one of --json and --csv")
-    names = [name.strip() for name in arguments.presets.split(",")]
+    given = [name.strip() for name in arguments.presets.split(",")]
     options = assignments(arguments)
+    names, models = separate(given, None)
     check_preset_options(names, options)
-    cv = _splits(arguments)
-    journal = _journal(arguments, names, options)
+    data, cv = _data(arguments)
+    journal = _journal(arguments, given, options)
+    compared = contenders(names, models, options, work_options(arguments) | {"random_state": arguments.seed})
     with _said_on_interruption(journal):
         result = compare(
-            arguments.folder,
+            data,
             presets=names,
+            models={contender.name: contender.base for contender in compared if isinstance(contender, Own)},
             options=options,
             cv=cv,
             random_state=arguments.seed,
             journal=journal,
-            on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, names, options),
+            on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, compared),
             **work_options(arguments),
         )
     _print_whole(arguments, result)
@@ -84,29 +84,30 @@ def run(arguments: argparse.Namespace) -> None:
     _report(arguments, result)
 
 
-def _splits(arguments: argparse.Namespace) -> Any:
-    """Return the splits of the folder; None without one, when nothing may be asked of them."""
+def _data(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the folder's images and their splits; None for both without one, when nothing may be asked of them."""
     from ..evaluation.comparison import default_splits
 
     if arguments.folder is not None:
         bunch, labels = read_folder(arguments)
-        return make_splits(arguments, bunch, labels, n_splits=default_splits(len(labels)))
-    if (arguments.train_list, arguments.n_train, arguments.splits) != (None, None, None):
+        return bunch, make_splits(arguments, bunch, labels, n_splits=default_splits(len(labels)))
+    asked = (arguments.train_list, arguments.n_train, arguments.splits, arguments.labels, arguments.columns)
+    if any(value is not None for value in asked):
         raise SpmError(
-            "--train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
+            "--labels, --train-list, --n-train and --splits are for a FOLDER: the sets used without have a fixed split"
         )
-    return None
+    return None, None
 
 
-def _row_printer(folder: Any, names: list[str], options: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+def _row_printer(folder: Any, compared: list[Any]) -> Callable[[dict[str, Any]], None]:
     """Return what prints the rows of a comparison as they come, aligned from the first on."""
-    from ..evaluation.comparison import COLUMNS, data_names, pyramids_of, row_cells
-    from ..presets import expand
+    from ..evaluation.comparison import data_names
+    from ..evaluation.results import COLUMNS, row_cells
 
-    presets = expand(names)
-    pyramids = [text for preset in presets for text in pyramids_of(preset, options.get("levels"))]
+    names = [contender.name for contender in compared]
+    pyramids = [text for contender in compared for text in contender.pyramids()]
     figures = ["100.0 ± 10.0" + KEPT, "100000", "1000.0", "100000", "1000.0", "1000"]
-    widest = [data_names(folder), presets, pyramids, *([figure] for figure in figures)]
+    widest = [data_names(folder), names, pyramids, *([figure] for figure in figures)]
     table = Table(list(COLUMNS.values()), widest, n_texts=3)
     return lambda row: table.add([cell + KEPT * (row["kept"] and k == 3) for k, cell in enumerate(row_cells(row))])
 
@@ -118,10 +119,7 @@ def _print_whole(arguments: argparse.Namespace, result: Any) -> None:
     if arguments.json:
         print_json({"seed": arguments.seed, "rows": result.rows, "skipped": dict(result.skipped)})
     elif arguments.csv:
-        writer = csv.DictWriter(sys.stdout, list(result.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in result.rows:
-            writer.writerow({key: printable(value) if isinstance(value, str) else value for key, value in row.items()})
+        print_csv(result.rows)
 
 
 def _report(arguments: argparse.Namespace, result: Any) -> None:
@@ -149,7 +147,9 @@ def _journal(arguments: argparse.Namespace, names: list[str], options: dict[str,
     from ..evaluation.journal import key_of, place_of
 
     folder = None if arguments.folder is None else os.path.abspath(arguments.folder)
-    key = key_of(folder, names, options, arguments.train_list, arguments.n_train, arguments.splits, arguments.seed)
+    table = (arguments.labels, arguments.columns)
+    splits = (arguments.train_list, arguments.n_train, arguments.splits)
+    key = key_of(folder, names, options, *splits, arguments.seed, *(table if table != (None, None) else ()))
     path = place_of(key, folder, None if arguments.report is None else os.path.dirname(arguments.report) or os.curdir)
     if arguments.fresh:
         path.unlink(missing_ok=True)

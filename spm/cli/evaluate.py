@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
-from .._tools.text import Table
-from ._arguments import add_folder, add_json, add_model_options, add_protocol_options, add_seed, add_work_options
+from .._tools.text import printable
+from ..errors import LINES, SpmError
+from ._arguments import (
+    add_csv,
+    add_folder,
+    add_json,
+    add_model_options,
+    add_protocol_options,
+    add_seed,
+    add_work_options,
+)
 from ._steps import (
     check_report,
     count,
     make_model,
     make_splits,
+    print_csv,
     print_json,
     read_folder,
     reasons,
@@ -30,13 +41,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_protocol_options(command)
     add_seed(command)
     add_json(command)
+    add_csv(command)
     add_work_options(command)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print what was found, and write a page about it where asked."""
     from ..evaluation.protocols import evaluate
+    from ..evaluation.results import class_records, summary
 
+    if arguments.json and arguments.csv:
+        raise SpmError("give one of --json and --csv")
     check_report(arguments)
     model = make_model(arguments)
     bunch, labels = read_folder(arguments)
@@ -44,6 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     result = evaluate(model, bunch.data, labels, cv=cv, **work_options(arguments))
     if arguments.json:
         print_json(_document(arguments, result))
+    elif arguments.csv:
+        print_csv(class_records(result))
+        print(f"spm: {arguments.preset}: {summary(result)}", file=sys.stderr)
     else:
         _print(arguments, result)
     if arguments.report is not None:
@@ -54,17 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _print(arguments: argparse.Namespace, result: Any) -> None:
-    n_splits = len(result.accuracies)
-    spread = f" ± {100 * result.std:.1f}" if n_splits > 1 else ""
-    print(f"{arguments.preset}: {100 * result.accuracy:.1f}{spread} % mean per-class accuracy", end=" ")
-    print(f"({n_splits} split{'s' * (n_splits > 1)}, {result.n_train[0]} train, {result.n_test[0]} test images)")
-    rows = [
-        [str(name), f"{100 * row[i] / row.sum():.1f}" if row.any() else "-", str(row.sum())]
-        for i, (name, row) in enumerate(zip(result.classes, result.confusion, strict=True))
-    ]
-    table = Table(["class", "accuracy %", "tested"], list(zip(*rows, strict=True)), n_texts=1)
-    for row in rows:
-        table.add(row)
+    print(f"{arguments.preset}: {printable(str(result), keep=LINES)}")
     print(f"{result.train_seconds:.1f} s to train, {result.test_seconds:.1f} s to test{count(result.skipped)}")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .._tools.text import printable
 from ..errors import SpmError
 from ._arguments import add_folder, add_model_options, add_seed, add_work_options
 from ._steps import check_output, count, make_model, read_folder, work_options
 
-HELP = "learn a model from photographs, one sub-folder a class"
+HELP = "learn a model from photographs with labels: one sub-folder a class, or a table"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -33,12 +34,26 @@ def run(arguments: argparse.Namespace) -> None:
     model = make_model(arguments)
     check_all_options(model)
     bunch, labels = read_folder(arguments)
-    used, skipped = usable(bunch.data, model, **work_options(arguments))
+    mine, apart = _to_train(bunch)
+    used, skipped = usable([bunch.data[i] for i in mine], model, **work_options(arguments))
+    used = mine[used]
     if not len(used):
-        raise SpmError(f"{arguments.folder}: none of the {len(labels)} images can be used")
+        raise SpmError(f"{arguments.folder}: none of the {len(mine)} images can be used")
     n_classes = len(np.unique(labels[used]))
     if n_classes < 2:
         raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
     model.fit([bunch.data[i] for i in used], labels[used])
     save(model, arguments.output)
-    print(f"{printable(arguments.output)}: {n_classes} classes from {len(used)} images{count(skipped)}")
+    print(f"{printable(arguments.output)}: {n_classes} classes from {len(used)} images{count(skipped)}{apart}")
+
+
+def _to_train(bunch: Any) -> tuple[Any, str]:
+    """Return the positions of the images to learn from, and what to say of those that a table has kept for testing."""
+    import numpy as np
+
+    if "train" not in bunch:
+        return np.arange(len(bunch.data)), ""
+    if not len(bunch.train):
+        raise SpmError("no row of the table is for training: give the columns without a split, --columns FILE,LABEL")
+    n_others = len(bunch.data) - len(bunch.train)
+    return bunch.train, f", {n_others} left for testing" if n_others else ""

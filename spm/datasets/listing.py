@@ -106,6 +106,21 @@ def list_images(folder: str | os.PathLike[str]) -> Listing:
     return found
 
 
+def walk_images(folder: str | os.PathLike[str]) -> list[str]:
+    """List all images below a folder, in whatever folders they are: path by path in order, also behind links.
+
+    What is left out is as for `list_images`, but for images that lie in no class folder.
+
+    Raises
+    ------
+    OSError
+        If the folder itself cannot be read.
+    """
+    top = os.fspath(folder)
+    os.scandir(top).close()
+    return sorted(_images_below(top, os.path.realpath(top), image_suffixes(), []))
+
+
 def _images_below(folder: str, root: str, suffixes: frozenset[str], skipped: list[tuple[str, str]]) -> Iterator[str]:
     """Yield the images of a class; each folder is entered once, by its own path rather than by a link."""
     folders, links, seen = deque([folder]), deque[str](), set[str]()

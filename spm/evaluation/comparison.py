@@ -1,46 +1,31 @@
-"""The comparison: presets in, one table out of what the pyramid adds to each, in accuracy, length, time and memory."""
+"""The comparison: presets and own models in, what the pyramid adds to accuracy, length, time and memory out."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from .._tools.public import public
-from .._tools.text import nearest
 from ..datasets import load_digit_images, load_folder, make_layouts
 from ..errors import ImageError, SpmError, check_choice
-from ..presets import PRESETS, expand, make
-from ..pyramid.pyramid import SpatialPyramid
-from .journal import Journal, content_key, key_of, made_with, state_of
-from .protocols import ON_ERROR, default_cv, measure, splits_of, usable
+from .contenders import Contender, contenders, pyramids_of, separate
+from .journal import Journal, key_of, made_with, state_of
+from .protocols import ON_ERROR, Split, default_cv, measure, splits_of, usable
+from .results import COLUMNS, Comparison, row_cells
+
+__all__ = ["BUILT_IN", "COLUMNS", "DEFAULTS", "compare", "data_names", "default_splits", "pyramids_of", "row_cells"]
 
 BUILT_IN: dict[str, Callable[[], Bunch]] = {"layouts": make_layouts, "digits": load_digit_images}
 """The sets that need no download."""
 
 DEFAULTS = ("lazebnik2006", "spp2014")
 """The presets that stand for the two roads: visual words and a feature map."""
-
-PAPER_LEVELS = (1, 2, 4)
-"""The pyramid of Lazebnik 2006, for presets that have none of their own."""
-
-COLUMNS = {
-    "data": "data",
-    "preset": "preset",
-    "pyramid": "pyramid",
-    "accuracy": "accuracy %",
-    "values": "values",
-    "extract_rate": "extract /s",
-    "classify_rate": "classify /s",
-    "train_seconds": "train s",
-    "peak_mb": "peak MB",
-}
-
 
 MANY_IMAGES = 1000  # beyond which one split must do by default
 
@@ -51,9 +36,10 @@ DETAILS = ("classes", "confusion", "predictions", "trained_on")
 
 @public()
 def compare(
-    folder: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | Bunch | None = None,
     *,
     presets: str | Sequence[str] = DEFAULTS,
+    models: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     cv: Any = None,
     on_error: str = "raise",
@@ -70,11 +56,16 @@ def compare(
 
     Parameters
     ----------
-    folder : path, optional
-        One folder a class, as `load_folder` takes it. By default two sets that need no download, each with one fixed
+    folder : path or Bunch, optional
+        One folder a class, as `load_folder` takes it; or what `load_table` and its like return, whose ``train`` and
+        ``test``, if it has them, are the one split. By default two sets that need no download, each with one fixed
         split: `make_layouts`, whose classes differ by place alone, and scikit-learn's digits as images.
     presets : str or sequence of str, default=("lazebnik2006", "spp2014")
-        Names of presets, or of groups of them: ``"all"``, ``"all-handcrafted"``.
+        Names of presets, or of groups of them, ``"all"`` and ``"all-handcrafted"``, or of files that `spm.save` wrote.
+    models : mapping of str to estimator or path, optional
+        Models of your own by what to call them, such as ``{"mine": pipeline}``, and files that `spm.save` wrote.
+        Copies of them are fitted, with their own options and seeds. A Pipeline that begins with a `PyramidVectorizer`
+        or a `KernelSum` has a row with its pyramid and one without, any other model one row as it is.
     options : mapping, optional
         Options of the presets, such as ``{"model": "net.onnx", "n_words": 400}``; each goes to those presets that have
         it. ``levels`` takes the place of each preset's own pyramid.
@@ -95,7 +86,8 @@ def compare(
     Returns
     -------
     Bunch
-        ``rows``, a list of dicts with the keys ``data``, ``preset``, ``pyramid``, ``levels``, ``accuracy`` and ``std``
+        It shows itself as the table. ``rows``, a list of dicts with the keys ``data``, ``preset`` (or what a model is
+        called), ``pyramid``, ``levels``, ``accuracy`` and ``std``
         (mean per-class accuracy over the splits, in 0..1), ``values`` (length of a vector), ``extract_rate`` and
         ``classify_rate`` (test images a second, from images to vectors and from vectors to labels), ``train_seconds``
         and ``test_seconds`` (mean of a split), ``peak_mb`` (the most memory that the process held meanwhile, in units
@@ -108,7 +100,8 @@ def compare(
     Raises
     ------
     SpmError
-        For an unknown preset or option, `cv` without a folder, or a folder that is none of images.
+        For an unknown preset or option, a model that is none, `cv` without a folder, or a folder that is none of
+        images.
     ImageError
         For an image that cannot be used, unless skipped.
 
@@ -119,13 +112,12 @@ def compare(
     >>> [row["pyramid"] for row in rows[:2]]  # doctest: +SKIP
     ['no pyramid (1x1)', 'pyramid (1x1 + 2x2 + 4x4)']
     """
-    names = expand(presets)
-    options = dict(options or {})
-    _check_options(names, options)
+    names, own = separate(presets, models)
     check_choice("on_error", on_error, ON_ERROR)
     if folder is None and cv is not None:
         raise SpmError("cv is for a folder: the sets used without one have a fixed split")
     shared = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
+    compared = contenders(names, own, options or {}, shared)
     kept = Journal(journal)
     rows: list[dict[str, Any]] = []
     details: list[Bunch | None] = []
@@ -133,8 +125,8 @@ def compare(
     sets: dict[str, Bunch] = {}
     for data in _data_sets(folder, cv):
         sets[data.name] = Bunch(images=data.images, labels=data.labels)
-        for name in names:
-            for trial, figures in _measured(_trials(data, name, options, on_error, shared), kept):
+        for contender in compared:
+            for trial, figures in _measured(_trials(data, contender, on_error), kept):
                 skipped.update(figures["skipped"])
                 figures_of = {name: figures[name] for name in (*FIGURES, "error")}
                 rows.append({**trial.head, **figures_of, "kept": trial.key in kept.earlier})
@@ -142,10 +134,10 @@ def compare(
                 if on_row is not None:
                     on_row(rows[-1])
     kept.close()
-    return Bunch(rows=rows, skipped=list(skipped.items()), details=details, data=sets)
+    return Comparison(rows=rows, skipped=list(skipped.items()), details=details, data=sets)
 
 
-def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
+def data_names(folder: Any) -> list[str]:
     """Return the names of the data sets that `compare` uses.
 
     Examples
@@ -153,44 +145,16 @@ def data_names(folder: str | os.PathLike[str] | None) -> list[str]:
     >>> data_names(None), data_names("photos/")
     (['layouts', 'digits'], ['photos'])
     """
-    return list(BUILT_IN) if folder is None else [os.path.basename(os.path.abspath(folder))]
+    if folder is None:
+        return list(BUILT_IN)
+    if isinstance(folder, Mapping):
+        folder = folder.get("folder", "images")
+    return [os.path.basename(os.path.abspath(folder))]
 
 
 def default_splits(n_images: int) -> int:
     """Return how many random splits are made of a folder by default."""
     return 10 if n_images <= MANY_IMAGES else 1
-
-
-def pyramids_of(preset: str, levels: Any = None) -> dict[str, Any]:
-    """Return what is compared for a preset: its levels by what to call them; None where each part has its own.
-
-    Examples
-    --------
-    >>> pyramids_of("lazebnik2006")
-    {'no pyramid (1x1)': (1,), 'pyramid (1x1 + 2x2 + 4x4)': (1, 2, 4)}
-    """
-    own = _options_of(preset)["levels"].default if levels is None else levels
-    if own is None:
-        whole = "pyramid (each road's own)"
-    else:
-        grids = SpatialPyramid(levels=own).grids().tolist()
-        if grids == [[1, 1]]:  # a preset without a pyramid of its own
-            own, grids = PAPER_LEVELS, [(n, n) for n in PAPER_LEVELS]
-        whole = f"pyramid ({' + '.join(f'{rows}x{columns}' for rows, columns in grids)})"
-    return {"no pyramid (1x1)": (1,), whole: own}
-
-
-def _options_of(preset: str) -> Mapping[str, Any]:
-    return signature(PRESETS[preset]).parameters
-
-
-def _check_options(presets: Sequence[str], options: Mapping[str, Any]) -> None:
-    known = {name for preset in presets for name in _options_of(preset)} - {"n_jobs", "verbose", "random_state"}
-    for name in options:
-        if name not in known:
-            near = nearest(name, sorted(known))
-            meant = f"did you mean {' or '.join(near)}? They have" if near else "they have"
-            raise SpmError(f"none of the presets has an option {name!r}: {meant} {', '.join(sorted(known))}")
 
 
 @dataclass
@@ -216,41 +180,57 @@ class _Data:
 
 def _data_sets(folder: Any, cv: Any) -> Iterator[_Data]:
     for name in data_names(folder):
-        bunch = BUILT_IN[name]() if folder is None else load_folder(folder)
-        labels = np.asarray(bunch.target_names)[bunch.target]
-        yield _Data(name, bunch.data, labels, [(bunch.train, bunch.test)] if folder is None else cv)
+        bunch = BUILT_IN[name]() if folder is None else folder if isinstance(folder, Mapping) else load_folder(folder)
+        own = None if folder is not None and not isinstance(folder, Mapping) else split_of(bunch)
+        if np.ndim(bunch["target"]) != 1:
+            raise SpmError(f"{name}: a comparison needs one label an image, got shape {np.shape(bunch['target'])}")
+        labels = np.asarray(bunch["target_names"])[bunch["target"]]
+        yield _Data(name, bunch["data"], labels, own if cv is None else cv)
+
+
+def split_of(bunch: Mapping[str, Any]) -> list[Split] | None:
+    """Return the one split that a data set has of its own, or None.
+
+    Raises
+    ------
+    SpmError
+        If it has none to train or none to test.
+    """
+    if not {"train", "test"} <= set(bunch):
+        return None
+    for part in ("train", "test"):
+        if not len(bunch[part]):
+            raise SpmError(f"the data set's own split has no images to {part}: give cv, or load it with split=False")
+    return [(np.asarray(bunch["train"]), np.asarray(bunch["test"]))]
 
 
 @dataclass
 class _Trial:
-    """One row to be measured: a preset and its options on a data set."""
+    """One row to be measured: a contender with a pyramid on a data set."""
 
     data: _Data
-    preset: str
+    contender: Contender
     pyramid: str
-    options: dict[str, Any]
+    levels: Any
     on_error: str
-    shared: dict[str, Any]
 
     @property
     def head(self) -> dict[str, Any]:
-        levels = self.options.get("levels")
-        return {"data": self.data.name, "preset": self.preset, "pyramid": self.pyramid, "levels": levels}
+        return {
+            "data": self.data.name,
+            "preset": self.contender.name,
+            "pyramid": self.pyramid,
+            "levels": self.levels,
+        }
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A digest of all that the figures depend on."""
-        options = {name: content_key(value) for name, value in self.options.items()}
-        kind = (made_with(), *DETAILS)
-        return key_of(kind, self.data.key, self.preset, options, self.on_error, self.shared["random_state"])
+        return key_of((made_with(), *DETAILS), self.data.key, self.contender.depends_on(self.levels), self.on_error)
 
     def model(self) -> Any:
-        """Return the preset's model, not fitted."""
-        return make(self.preset, **self.options, **self.shared)
-
-    def own_pyramid(self) -> Any:
-        """Return the pyramid in which alone the model differs from those of the preset's other rows."""
-        return self.model()[0].own_pyramid()
+        """Return the model, not fitted."""
+        return self.contender.model(self.levels)
 
     def detail(self, figures: dict[str, Any]) -> Bunch | None:
         """Return what else is known of a row that has figures."""
@@ -259,24 +239,17 @@ class _Trial:
         return Bunch(model=self.model(), **{name: figures[name] for name in DETAILS})
 
     def usable(self) -> Any:
-        """Return the positions of the images that the preset can use, and those that it cannot with their errors."""
-        known, shared = self.data.usable, self.shared
-        if self.preset not in known:
+        """Return the positions of the images that the contender can use, and those that it cannot with their errors."""
+        known, shared = self.data.usable, self.contender.shared
+        if self.contender.name not in known:
             options = {"on_error": self.on_error, "n_jobs": shared["n_jobs"], "verbose": shared["verbose"]}
-            known[self.preset] = usable(self.data.images, self.model(), **options)
-        return known[self.preset]
+            known[self.contender.name] = usable(self.data.images, self.model(), **options)
+        return known[self.contender.name]
 
 
-def _trials(
-    data: _Data, preset: str, options: Mapping[str, Any], on_error: str, shared: dict[str, Any]
-) -> list[_Trial]:
-    """Return a preset's rows to be: without a pyramid, and with it."""
-    own = {name: value for name, value in options.items() if name in _options_of(preset)}
-    pyramids = pyramids_of(preset, own.pop("levels", None))
-    return [
-        _Trial(data, preset, pyramid, own | ({} if levels is None else {"levels": levels}), on_error, shared)
-        for pyramid, levels in pyramids.items()
-    ]
+def _trials(data: _Data, contender: Contender, on_error: str) -> list[_Trial]:
+    """Return a contender's rows to be: without a pyramid, and with it."""
+    return [_Trial(data, contender, pyramid, levels, on_error) for pyramid, levels in contender.pyramids().items()]
 
 
 def _measured(trials: Sequence[_Trial], kept: Journal) -> Iterator[tuple[_Trial, dict[str, Any]]]:
@@ -299,10 +272,11 @@ def _measure_together(trials: Sequence[_Trial]) -> list[dict[str, Any]]:
     try:
         used, bad = trials[0].usable()
         splits = splits_of(data.cv, data.labels, used)
-        if hasattr(trials[0].model()[0], "own_pyramid"):
-            pyramids = [trial.own_pyramid() for trial in trials]
-            results = measure(trials[0].model(), pyramids, data.images, data.labels, splits)
-        else:  # a network that learns: with each pyramid another one
+        first = trials[0].model()
+        if hasattr(first, "steps") and hasattr(first[0], "own_pyramid"):
+            pyramids = [trial.contender.own_pyramid(trial.levels) for trial in trials]
+            results = measure(first, pyramids, data.images, data.labels, splits)
+        else:  # such as a network that learns: with each pyramid another one
             results = [measure(trial.model(), [None], data.images, data.labels, splits)[0] for trial in trials]
     except ImageError:
         raise
@@ -331,24 +305,3 @@ def _figures(result: Bunch) -> dict[str, Any]:
         "predictions": [(test.tolist(), found.tolist()) for test, found in result.predictions],
         "trained_on": [train.tolist() for train in result.trained_on],
     }
-
-
-def row_cells(row: dict[str, Any]) -> list[str]:
-    """Return a row of `compare` as text, one cell for each of `COLUMNS`; without figures, the reason is the fourth.
-
-    Examples
-    --------
-    >>> row_cells({"data": "digits", "preset": "lazebnik2006", "pyramid": "no pyramid (1x1)", "accuracy": 0.5,
-    ...            "std": 0.01, "values": 200, "extract_rate": 410.2, "classify_rate": 51234.5, "train_seconds": 1.0,
-    ...            "peak_mb": None, "n_splits": 10, "error": None})
-    ['digits', 'lazebnik2006', 'no pyramid (1x1)', '50.0 ± 1.0', '200', '410', '51000', '1.0', '-']
-    """
-    texts = [row["data"], row["preset"], row["pyramid"]]
-    if row["error"] is not None:
-        return [*texts, row["error"]]
-    accuracy = f"{100 * row['accuracy']:.1f}" + (f" ± {100 * row['std']:.1f}" if row["n_splits"] > 1 else "")
-    rates = [None if row[name] is None else float(f"{row[name]:.2g}") for name in ("extract_rate", "classify_rate")]
-    figures = zip(
-        [row["values"], *rates, row["train_seconds"], row["peak_mb"]], ["d", ".0f", ".0f", ".1f", ".0f"], strict=True
-    )
-    return [*texts, accuracy, *("-" if value is None else format(value, how) for value, how in figures)]

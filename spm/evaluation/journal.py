@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 from contextlib import suppress
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from .._tools.opencv import cv2
+from .._tools.libraries import made_with
 from ..errors import SpmError
+
+__all__ = ["Journal", "content_key", "key_of", "made_with", "place_of", "state_of"]
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +87,6 @@ def place_of(key: str, *folders: str | os.PathLike[str] | None) -> Path:
         if folder is not None and os.path.isdir(folder) and os.access(folder, os.W_OK):
             return Path(folder) / name
     return Path(pooch.os_cache("spm")) / "comparisons" / name
-
-
-def made_with() -> dict[str, str]:
-    """Return the versions that figures may depend on, by name."""
-    names = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "onnxruntime")
-    versions = {"python": ".".join(platform.python_version_tuple()[:2]), "spm": __version__, "cv2": cv2.__version__}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
 
 
 def content_key(value: Any) -> Any:

@@ -1,9 +1,8 @@
-"""Protocols: a model and labelled images in, predictions or accuracies over splits out."""
+"""Protocols: a model and labelled images in, accuracies over splits out."""
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,82 +20,29 @@ from .._tools.settings import usual_settings
 from ..errors import ImageError, SpmError, check_choice
 from ..images import check_images, read_image
 from ..pyramid.several import fit_transform_pyramids, transform_pyramids
-from ..storage import load
 from .memory import peak_memory
+from .results import Evaluation
 from .splits import PerClassShuffleSplit
 
 log = logging.getLogger(__name__)
 
 ON_ERROR = ("raise", "skip")
 PAPER_N_TRAIN = 100
+BALANCED = 2  # times the smallest class that the largest may be for the same number of each to train
 BLOCK_BYTES = 2**28  # of vectors that are classified at once
 LEAST_BLOCK = 64  # images
 
 Split = tuple[np.ndarray, np.ndarray]  # positions of the images to train on and to test
 
 
-@public()
-def predict(
-    model: Any, images: Any, *, on_error: str = "raise", n_jobs: int | None = None, verbose: bool = False
-) -> Bunch:
-    """Predict the labels of images.
-
-    Parameters
-    ----------
-    model : fitted estimator, or path of a saved one
-    images : sequence of paths or arrays
-    on_error : {"raise", "skip"}, default="raise"
-        ``"skip"`` drops the images that cannot be used, logs a warning for each and reports them.
-    n_jobs : int or None
-        Workers of a model given by its path, and for looking at the images first, with ``"skip"``. A fitted estimator
-        has its own.
-    verbose : bool, default=False
-        Likewise, whether to show progress on standard error after two seconds.
-
-    Returns
-    -------
-    Bunch
-        ``labels`` (m,) of the m images used; ``used`` (m,), their positions in `images`; ``skipped``, a list of
-        (position, ImageError); ``probabilities`` (m, n_classes) if the model has them, else None.
-
-    Raises
-    ------
-    ImageError
-        For an image that cannot be used, unless skipped.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import spm
-    >>> stripes = np.tile(np.uint8([0, 0, 255, 255]), (32, 8))
-    >>> X = [stripes, stripes.T] * 4
-    >>> model = spm.presets.lazebnik2006(n_words=2, levels=(1,), random_state=0).fit(X, ["up", "across"] * 4)
-    >>> spm.predict(model, [stripes.T, "no such file.jpg"], on_error="skip").labels
-    array(['across'], dtype='<U6')
-    """
-    check_choice("on_error", on_error, ON_ERROR)
-    images = check_images(images)
-    if isinstance(model, str | os.PathLike):
-        model = load(model)
-        _employ(model, n_jobs, verbose)
-    if not hasattr(model, "predict"):
-        raise SpmError(f"{type(model).__name__} predicts no labels: give a classifier, or a Pipeline that ends in one")
-    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    if not len(used):
-        return Bunch(labels=np.empty(0, dtype=object), used=used, skipped=skipped, probabilities=None)
-    maker, classifier = _maker_and_classifier(model)
-    found = _classify(maker, [classifier], [None], [images[i] for i in used])[0]
-    return Bunch(labels=found.labels, used=used, skipped=skipped, probabilities=found.probabilities)
-
-
 def _classify(maker: Any, classifiers: Sequence[Any], pyramids: Sequence[Any], images: Sequence[Any]) -> list[Bunch]:
-    """Return each pyramid's labels and probabilities, and the seconds that making vectors and classifying them took.
+    """Return each pyramid's labels, and the seconds that making vectors and classifying them took.
 
     Vectors are made once for all, and in blocks, so that long ones do not fill the memory.
     """
-    length = sum(n or 1 for n in _lengths(maker, pyramids))
+    length = sum(n or 1 for n in lengths(maker, pyramids))
     size = len(images) if maker is None else max(BLOCK_BYTES // (4 * length), LEAST_BLOCK)
-    found = [Bunch(labels=[], probabilities=[], extract_seconds=0.0, classify_seconds=0.0) for _ in pyramids]
+    found = [Bunch(labels=[], extract_seconds=0.0, classify_seconds=0.0) for _ in pyramids]
     for start in range(0, len(images), size):
         block = images[start : start + size]
         begin = time.perf_counter()
@@ -107,11 +53,8 @@ def _classify(maker: Any, classifiers: Sequence[Any], pyramids: Sequence[Any], i
             result.labels.append(classifier.predict(own))
             result.extract_seconds += seconds
             result.classify_seconds += time.perf_counter() - begin
-            if hasattr(classifier, "predict_proba"):
-                result.probabilities.append(classifier.predict_proba(own))
     for result in found:
         result.labels = np.concatenate(result.labels)
-        result.probabilities = np.concatenate(result.probabilities) if result.probabilities else None
     return found
 
 
@@ -122,18 +65,18 @@ def _vectors(maker: Any, images: Sequence[Any], pyramids: Sequence[Any]) -> list
     return transform_pyramids(maker, images, pyramids)
 
 
-def _maker_and_classifier(model: Any) -> tuple[Any, Any]:
+def maker_and_classifier(model: Any) -> tuple[Any, Any]:
     """Return what makes a model's vectors, or None, and what classifies them."""
     several = len(getattr(model, "steps", ())) > 1 and hasattr(model[0], "transform")
     return (model[0], model[1:]) if several else (None, model)
 
 
-def _lengths(maker: Any, pyramids: Sequence[Any]) -> list[int | None]:
+def lengths(maker: Any, pyramids: Sequence[Any]) -> list[int | None]:
     """Return the length of an image's vector with each pyramid, None where it is not known."""
     return [maker.n_values(pyramid) if hasattr(maker, "n_values") else None for pyramid in pyramids]
 
 
-def _employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
+def employ(model: Any, n_jobs: int | None, verbose: bool) -> None:
     """Set the workers of a model and all its parts, and whether its first part and what is in it show progress."""
     for part, option, value in ((model, "n_jobs", n_jobs), (_first(model), "verbose", verbose)):
         names = [name for name in part.get_params(deep=True) if name.rpartition("__")[2] == option]
@@ -167,7 +110,8 @@ def evaluate(
     labels : array-like of shape (n,)
     cv : splitter, or iterable of (train, test) index arrays, optional
         By default ten random splits with 100 images a class to train, or half of the smallest class where that is
-        fewer, and all others to test.
+        fewer, and all others to test. Where that is fewer and classes differ by more than twice in size, half of each
+        class trains, at most 100, and the log says so.
     on_error : {"raise", "skip"}, default="raise"
         ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
     n_jobs : int or None
@@ -178,7 +122,8 @@ def evaluate(
     Returns
     -------
     Bunch
-        ``accuracy`` and ``std``, mean and standard deviation over the splits of the mean per-class accuracy, in 0..1;
+        It shows itself as a table. ``accuracy`` and ``std``, mean and standard deviation over the splits of the mean
+        per-class accuracy, in 0..1;
         ``accuracies`` (n_splits,); ``overall`` (n_splits,), the share of all test images that are right;
         ``confusion`` (n_classes, n_classes), counts over all splits, a row a true class; ``classes``;
         ``n_train`` and ``n_test`` of each split; ``n_features``, the length of a vector, or None;
@@ -199,7 +144,7 @@ def evaluate(
     if labels.shape != (len(images),):
         raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
     used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    return Bunch(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
+    return Evaluation(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
 
 
 @usual_settings()
@@ -252,20 +197,34 @@ def _over_splits(results: Sequence[Bunch], splits: Sequence[Split], classes: np.
 def default_cv(
     labels: np.ndarray, *, n_train: int | None = None, n_splits: int = 10, random_state: Any = 0
 ) -> PerClassShuffleSplit:
-    """Return the paper's splitter, with as many training images a class as the smallest class allows, at most 100.
+    """Return the splitter for images of which nothing else is said.
+
+    It is the paper's, with the same number of training images of every class: as many as half of the smallest class,
+    at most 100. Where that is fewer than 100 and the largest class is more than twice the smallest, that would waste
+    most of the images: then each class gives its share, half of it, at most 100, and the log says so.
 
     Examples
     --------
     >>> default_cv(np.repeat(["a", "b"], 20)).n_train
     10
+    >>> default_cv(np.repeat(["a", "b"], [10, 90])).n_train
+    0.5
     """
-    if n_train is None:
-        names, counts = np.unique(labels, return_counts=True)
-        n_train = min(PAPER_N_TRAIN, int(counts.min()) // 2)
-        if n_train < 1:
-            smallest = names.tolist()[counts.argmin()]
-            raise SpmError(f"class {smallest!r} has one image only: give every class two or more")
-    return PerClassShuffleSplit(n_train=n_train, n_splits=n_splits, random_state=random_state)
+    options = {"n_splits": n_splits, "random_state": random_state}
+    if n_train is not None:
+        return PerClassShuffleSplit(n_train=n_train, **options)
+    names, counts = np.unique(labels, return_counts=True)
+    smallest, largest = int(counts.min()), int(counts.max())
+    if smallest < 2:
+        raise SpmError(f"class {names.tolist()[counts.argmin()]!r} has one image only: give every class two or more")
+    if smallest // 2 >= PAPER_N_TRAIN or largest <= BALANCED * smallest:
+        return PerClassShuffleSplit(n_train=min(PAPER_N_TRAIN, smallest // 2), **options)
+    log.warning(
+        "classes have %d to %d images: half of each trains, %d at most, so %d to %d (n_train=N, on the command line "
+        "--n-train N, trains the same number of each)",
+        *(smallest, largest, PAPER_N_TRAIN, smallest // 2, min(PAPER_N_TRAIN, largest // 2)),
+    )
+    return PerClassShuffleSplit(n_train=0.5, max_train=PAPER_N_TRAIN, **options)
 
 
 def splits_of(cv: Any, labels: np.ndarray, used: np.ndarray) -> list[Split]:
@@ -303,7 +262,7 @@ def _run_split(
     train, test = split
     maker, classifiers, seconds = _fit(model, pyramids, [images[i] for i in train], labels[train])
     found = _classify(maker, classifiers, pyramids, [images[i] for i in test])
-    for own, length, result in zip(seconds, _lengths(maker, pyramids), found, strict=True):
+    for own, length, result in zip(seconds, lengths(maker, pyramids), found, strict=True):
         result.train_seconds = own
         result.n_features = length
         result.confusion = confusion_matrix(labels[test], result.labels, labels=classes)
@@ -319,7 +278,7 @@ def _fit(
 ) -> tuple[Any, list[Any], list[float]]:
     """Return what makes vectors, fitted, a classifier for each pyramid, and the seconds that each took in all."""
     start = time.perf_counter()
-    maker, classifier = _maker_and_classifier(clone(model))
+    maker, classifier = maker_and_classifier(clone(model))
     vectors = [images] if maker is None else fit_transform_pyramids(maker, images, pyramids, labels)
     shared = time.perf_counter() - start
     classifiers, seconds = [], []

@@ -1,7 +1,8 @@
-"""Labels in, indices of training and test images out: so many of every class train, the rest test."""
+"""Labels in, indices of training and test images out: so many, or a share, of every class train, the rest test."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -11,11 +12,11 @@ from sklearn.utils import check_random_state
 
 from .._tools.options import Options, check_options, optional, seed, whole
 from .._tools.public import public
-from ..errors import SpmError
+from ..errors import SpmError, check_number
 
 
 def per_class_split(
-    y: np.ndarray, n_train: int, n_test: int | None, rng: np.random.RandomState
+    y: np.ndarray, n_train: float, n_test: int | None, rng: np.random.RandomState, max_train: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one split with `n_train` training images of every class.
 
@@ -23,11 +24,13 @@ def per_class_split(
     ----------
     y : ndarray of shape (n,)
         The label of every image.
-    n_train : int
-        Training images of each class.
+    n_train : int or float
+        Training images of each class, or below 1 the share of each class, rounded down, but one image at least.
     n_test : int or None
         Test images of each class at most; None takes all the rest.
     rng : RandomState
+    max_train : int or None
+        Training images of each class at most.
 
     Returns
     -------
@@ -37,7 +40,7 @@ def per_class_split(
     Raises
     ------
     SpmError
-        When a class has fewer than ``n_train + 1`` images.
+        When a class has no image left to test on.
 
     Examples
     --------
@@ -49,22 +52,24 @@ def per_class_split(
     """
     classes, codes = np.unique(y, return_inverse=True)
     counts = np.bincount(codes)
-    _check_counts(classes, counts, n_train)
+    wanted = np.maximum(np.floor(n_train * counts), 1).astype(int) if n_train < 1 else np.full(len(counts), n_train)
+    wanted = np.minimum(wanted, len(y) if max_train is None else max_train)
+    _check_counts(classes, counts, n_train, wanted)
     train, test = [], []
-    for code, count in enumerate(counts):
+    for code, (count, n) in enumerate(zip(counts, wanted, strict=True)):
         members = np.flatnonzero(codes == code)[rng.permutation(count)]
-        train.append(members[:n_train])
-        test.append(members[n_train : None if n_test is None else n_train + n_test])
+        train.append(members[:n])
+        test.append(members[n : None if n_test is None else n + n_test])
     return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
 
 
-def _check_counts(classes: np.ndarray, counts: np.ndarray, n_train: int) -> None:
-    small = np.flatnonzero(counts < n_train + 1)
+def _check_counts(classes: np.ndarray, counts: np.ndarray, n_train: float, wanted: np.ndarray) -> None:
+    small = np.flatnonzero(counts < wanted + 1)
     if len(small):
         listed = ", ".join(f"{classes.tolist()[i]!r} ({counts[i]})" for i in small[:5])
         more = f" and {len(small) - 5} more" if len(small) > 5 else ""
         raise SpmError(
-            f"n_train={n_train} needs at least {n_train + 1} images of every class, one of them to test on; "
+            f"n_train={n_train} needs at least {wanted[small[0]] + 1} images of every class, one of them to test on; "
             f"too few of {listed}{more}: lower n_train or leave these classes out"
         )
 
@@ -77,16 +82,20 @@ class PerClassShuffleSplit(BaseShuffleSplit):
     and on Caltech-101 train on 30 a class and test on at most 50, ten times over (``n_train=30, n_test=50``).
     Works wherever scikit-learn takes a `cv`.
 
+    Classes of very different sizes are better served by a share of each, as ``n_train=0.5``.
+
     Parameters
     ----------
-    n_train : int, default=100
-        Training images of each class.
+    n_train : int or float, default=100
+        Training images of each class, or below 1 the share of each class, rounded down, but one image at least.
     n_test : int or None, default=None
         Test images of each class at most; None takes all the rest.
     n_splits : int, default=10
         Number of splits.
     random_state : int, RandomState or None, default=0
         An integer gives the same splits at every call of `split`.
+    max_train : int or None, default=None
+        Training images of each class at most: ``n_train=0.5, max_train=100`` is half of each class, but 100 at most.
 
     Examples
     --------
@@ -97,24 +106,27 @@ class PerClassShuffleSplit(BaseShuffleSplit):
     """
 
     _options: ClassVar[Options] = {
-        "n_train": whole(least=1),
+        "n_train": lambda name, value: _check_n_train(name, value),
         "n_test": optional(whole(least=1)),
         "n_splits": whole(least=1),
         "random_state": seed,
+        "max_train": optional(whole(least=1)),
     }
 
     def __init__(
         self,
         *,
-        n_train: int = 100,
+        n_train: float = 100,
         n_test: int | None = None,
         n_splits: int = 10,
         random_state: int | np.random.RandomState | None = 0,
+        max_train: int | None = None,
     ) -> None:
         self.n_train = n_train
         self.n_test = n_test
         self.n_splits = n_splits
         self.random_state = random_state
+        self.max_train = max_train
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the indices of training and test images, split by split.
@@ -135,7 +147,7 @@ class PerClassShuffleSplit(BaseShuffleSplit):
         Raises
         ------
         SpmError
-            For missing labels, options out of range, and a class with fewer than ``n_train + 1`` images.
+            For missing labels, options out of range, and a class with no image left to test on.
         """
         check_options(self)
         if y is None:
@@ -148,4 +160,10 @@ class PerClassShuffleSplit(BaseShuffleSplit):
         labels = np.asarray(y)
         rng = check_random_state(self.random_state)
         for _ in range(self.n_splits):
-            yield per_class_split(labels, self.n_train, self.n_test, rng)
+            yield per_class_split(labels, self.n_train, self.n_test, rng, self.max_train)
+
+
+def _check_n_train(name: str, value: Any) -> Any:
+    """Check a number of images, or a share above 0 and below 1."""
+    share = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral) and 0 < float(value) < 1
+    return value if share else check_number(name, value, least=1, integer=True)

@@ -1,5 +1,6 @@
 """Presets: a paper's name in, a scikit-learn Pipeline, or a detector, with the paper's values out."""
 
+from .catalogue import overview
 from .detection import DETECTORS, rcnn2014, sppnet2014_detection, words_detection
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
 from .networks import hybrid, spp2014, sppnet2014
@@ -16,6 +17,7 @@ __all__ = [
     "lazebnik2006",
     "llc2010",
     "make",
+    "overview",
     "phow2008",
     "rcnn2014",
     "scspm2009",

@@ -131,7 +131,9 @@ def sppnet2014_detection(
     model, layers, preprocess
         As for `rcnn2014`.
     levels : sequence, default=(1, 2, 3, 6)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     scales : sequence of int, default=(688,)
+        Shorter sides in pixels at which the network sees an image.
     memory, n_jobs, verbose, random_state
         As for `spm.detection.RegionDetector`.
 

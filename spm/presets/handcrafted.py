@@ -108,7 +108,9 @@ def phow2008(
     Parameters
     ----------
     n_words : int, default=600
+        Visual words in the vocabulary.
     levels : sequence, default=(2, 4)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     C : float, default=10.0
         What a training error costs.
     max_side, probability, memory, n_jobs, verbose, random_state
@@ -158,9 +160,11 @@ def scspm2009(
     Parameters
     ----------
     n_words : int, default=1024
+        Visual words in the vocabulary.
     alpha : float, default=0.15
         What a unit of a weight costs, as for `SparseCoding`.
     levels : sequence, default=(1, 2, 4)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     C : float, default=10.0
         What a training error costs.
     max_side, probability, memory, n_jobs, verbose, random_state
@@ -208,7 +212,9 @@ def llc2010(
     Parameters
     ----------
     n_words : int, default=1024
+        Visual words in the vocabulary.
     levels : sequence, default=(1, 2, 4)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     C : float, default=10.0
         What a training error costs.
     max_side, probability, memory, n_jobs, verbose, random_state
@@ -256,7 +262,9 @@ def vlad2010(
     Parameters
     ----------
     n_words : int, default=64
+        Visual words in the vocabulary.
     levels : sequence, default=(1, 2, (3, 1))
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     C : float, default=10.0
         What a training error costs.
     max_side, probability, memory, n_jobs, verbose, random_state
@@ -300,7 +308,9 @@ def fisher2010(
     Parameters
     ----------
     n_words : int, default=256
+        Gaussians of the mixture.
     levels : sequence, default=(1, 2, (3, 1))
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     C : float, default=10.0
         What a training error costs.
     max_side, probability, memory, n_jobs, verbose, random_state

@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline
 
 from .._tools.files import read_shipped
 from .._tools.public import public
+from .._tools.text import nearest
+from ..errors import SpmError
 from ..features.feature_map import FeatureMap
 from ..kernels.sums import KernelSum
 from ..networks.file import Network
@@ -98,6 +100,12 @@ def feature_map(model: Any, *, preprocess: Any, size: Any, **options: Any) -> Fe
     if isinstance(model, str) and model in known and not os.path.exists(model):
         preprocess = preprocess or known[model]["preprocess"]
         model = cut(fetch_network(model), options["layers"], free=True)
+    elif isinstance(model, str) and not os.path.splitext(model)[1] and not os.path.exists(model):
+        near = nearest(model, known)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise SpmError(
+            f"model={model!r} is neither a file nor a network known by name: {meant}Those are {', '.join(known)}"
+        )
     return FeatureMap(model, preprocess=preprocess or "imagenet", size=224 if size_left_out else size, **options)
 
 
@@ -199,6 +207,7 @@ def sppnet2014(
     trunk, sizes, head, freeze, preprocess, epochs, batch_size, lr, device, checkpoint
         As `spm.nn.SPPNetClassifier` takes them.
     levels : sequence, default=(6, 3, 2, 1)
+        The grids of the pyramid: n for n x n cells, or (rows, columns).
     probability, memory : bool, path
         For likeness with the other presets: probabilities are there always, and nothing is cached.
     n_jobs, verbose, random_state

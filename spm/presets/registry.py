@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
 from .._tools.public import public
-from ..errors import check_choice
+from .._tools.text import nearest
+from ..errors import SpmError, check_choice
 from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
 from .networks import hybrid, spp2014, sppnet2014
 
@@ -41,7 +43,7 @@ def expand(names: str | Sequence[str]) -> list[str]:
     Raises
     ------
     SpmError
-        For an unknown name; the message lists the presets and groups.
+        For an unknown name; the message names the nearest, and lists the presets and groups.
 
     Examples
     --------
@@ -50,7 +52,7 @@ def expand(names: str | Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in [names] if isinstance(names, str) else names:
-        check_choice("preset", name, (*PRESETS, *GROUPS))
+        check_preset(name, (*PRESETS, *GROUPS))
         found += GROUPS[name]() if name in GROUPS else [name]
     return list(dict.fromkeys(found))
 
@@ -62,11 +64,68 @@ def make(name: str, **options: Any) -> Pipeline:
     Raises
     ------
     SpmError
-        For an unknown name; the message lists the presets.
+        For an unknown name or option; the message names the nearest, and lists all.
 
     Examples
     --------
     >>> make("lazebnik2006", n_words=100).named_steps["vectorizer"].encoder
     BagOfWords(n_words=100)
+    >>> make("lazebnik2006", n_wrods=100)
+    Traceback (most recent call last):
+    spm.SpmError: lazebnik2006 has no option 'n_wrods': did you mean n_words? It has n_words, levels, C, ...
     """
-    return PRESETS[check_choice("preset", name, PRESETS)](**options)
+    own = options_of(PRESETS[check_preset(name, PRESETS)])
+    for option in options:
+        if own and option not in own:
+            near = nearest(option, own)
+            meant = f"did you mean {' or '.join(near)}? " if near else others_with(option)
+            raise SpmError(f"{name} has no option {option!r}: {meant}It has {', '.join(own)}")
+    return PRESETS[name](**options)
+
+
+def check_preset(name: str, choices: Iterable[str]) -> str:
+    """Return the name of a preset if it is one of the choices.
+
+    Raises
+    ------
+    SpmError
+        It names the nearest, and all.
+
+    Examples
+    --------
+    >>> check_preset("lazebnik2060", ["lazebnik2006", "spp2014"])
+    Traceback (most recent call last):
+    spm.SpmError: preset='lazebnik2060' is not an option: did you mean 'lazebnik2006'? Choose one of
+    'lazebnik2006', 'spp2014'
+    """
+    choices = list(choices)
+    near = nearest(name, choices) if isinstance(name, str) and name not in choices else []
+    if near:
+        meant = " or ".join(map(repr, near))
+        listed = ", ".join(map(repr, choices))
+        raise SpmError(f"preset={name!r} is not an option: did you mean {meant}? Choose one of {listed}")
+    return str(check_choice("preset", name, choices))
+
+
+def options_of(preset: Callable[..., Any]) -> list[str]:
+    """Return the names of a preset's options; none for one that takes any.
+
+    Examples
+    --------
+    >>> options_of(lazebnik2006)[:2]
+    ['n_words', 'levels']
+    """
+    parameters = signature(preset).parameters
+    return [] if any(own.kind is own.VAR_KEYWORD for own in parameters.values()) else list(parameters)
+
+
+def others_with(option: str) -> str:
+    """Return a sentence with the presets that have an option, to be read before what a preset has itself.
+
+    Examples
+    --------
+    >>> others_with("layers"), others_with("patch")
+    ('spp2014 and hybrid have it. ', '')
+    """
+    found = [name for name, preset in PRESETS.items() if option in options_of(preset)]
+    return f"{' and '.join(found)} {'have' if len(found) > 1 else 'has'} it. " if found else ""

@@ -7,6 +7,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from inspect import signature
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -16,6 +17,7 @@ import numpy as np
 
 from .. import _HOMES
 from .._tools.files import write_whole
+from .._tools.libraries import made_with
 from .._tools.public import public
 from ..errors import SpmError
 from ..networks.file import Network
@@ -67,7 +69,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     try:
         portable = copy.deepcopy(model)
         _make_portable(portable)
-        origin = origin_of(parts_of(portable))
+        origin = origin_of(parts_of(portable)) | {"made_with": made_with()}
+        origin["made"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
         data = skops.io.dumps({"format": FORMAT, "spm": origin["versions"]["spm"], "origin": origin, "model": portable})
     except Exception as error:  # what cannot be copied or written fails in many ways
         raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
@@ -106,6 +109,24 @@ def load(path: str | os.PathLike[str]) -> Any:
         If the file is missing, is no model of spm's, is damaged or changed, holds a type that is not trusted, would
         unpack to much more than it is, or is of a newer format.
     """
+    stored = read_model(path)
+    if stored["differing"]:
+        warnings.warn(
+            f"{path}: features are not made as they were for this model, so that vectors may differ: "
+            + "; ".join(stored["differing"]),
+            stacklevel=2,
+        )
+    return stored["model"]
+
+
+def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `save` wrote: the ``model``, its ``origin``, and texts of what of that is ``differing`` here.
+
+    Raises
+    ------
+    SpmError
+        As `load` does.
+    """
     data = _read(path)
     try:
         sealed = is_sealed(data)
@@ -123,16 +144,11 @@ def load(path: str | os.PathLike[str]) -> Any:
         for part in list(parts_of(stored["model"])):
             _make_usable(part)
         now = origin_of(parts_of(stored["model"]))
-        differing = differences(stored.get("origin") or _origin_of_old(stored, now), now)
+        stored.setdefault("origin", _origin_of_old(stored, now))
+        stored["differing"] = differences(stored["origin"], now)
     except Exception as error:  # a crafted file fails in many ways
         raise SpmError(f"{path}: the model is damaged ({error}): it is not loaded") from error
-    if differing:
-        warnings.warn(
-            f"{path}: features are not made as they were for this model, so that vectors may differ: "
-            + "; ".join(differing),
-            stacklevel=2,
-        )
-    return stored["model"]
+    return stored
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
