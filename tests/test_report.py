@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import re
-import shutil
 import sys
 import xml.etree.ElementTree as ET
 from functools import partial
@@ -520,25 +519,6 @@ def test_pages_need_matplotlib(result, photos, compared, monkeypatch):
 
 
 # A browser
-
-
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium; playwright's own need not be fetched."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: see CONTRIBUTING.md")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs Chromium: apt-get install chromium, or see CONTRIBUTING.md")
-    with api.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

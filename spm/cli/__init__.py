@@ -1,4 +1,4 @@
-"""The command line: ``spm train | predict | evaluate | compare | detect | layers`` in, an exit status out."""
+"""The command line: ``spm train | predict | evaluate | compare | show | detect | layers`` in, an exit status out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from .. import __version__
 from .._tools.text import printable
 from ..errors import LINES, ImageError, SpmError
-from . import compare, detect, evaluate, layers, predict, train
+from . import compare, detect, evaluate, layers, predict, show, train
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
-COMMANDS = (train, predict, evaluate, compare, detect, layers)
+COMMANDS = (train, predict, evaluate, compare, show, detect, layers)
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 
 

@@ -1,7 +1,7 @@
 """Reports: results of `spm.evaluate` and `spm.compare`, or objects found, in, one page that needs nothing else out.
 
-A page holds its pictures and its style, runs no script and fetches nothing. It needs matplotlib:
-``pip install matplotlib``.
+A page holds its pictures and its style and fetches nothing. Those about results run no script and need matplotlib:
+``pip install matplotlib``; the one about a single photograph, on which the pyramid can be touched, runs its own.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from ._html import element, page, section, table
 from ._origin import origin
 from ._outcome import MOST_THUMBNAILS, outcome_of
 from ._sections import about_data, details, headline, rows_of
+from ._show import show_page
 
-__all__ = ["comparison_page", "detection_page", "evaluation_page", "write_page"]
+__all__ = ["comparison_page", "detection_page", "evaluation_page", "show_page", "write_page"]
 
 
 def evaluation_page(
