@@ -466,6 +466,48 @@ def test_names_of_points_end_inside():
             assert ends and max(ends) < ax.bbox.x1, (x, size)
 
 
+NINE = [
+    {"preset": f"preset{k}", "levels": levels, "values": 200 * (k + 1) * len(levels), "std": 0.004, "n_splits": 10}
+    | {"accuracy": (0.93 if len(levels) == 1 else 0.985) + 0.0013 * ((5 * k) % 9)}
+    for k in range(9)
+    for levels in ((1,), (1, 2, 4))
+]
+
+
+def test_nine_presets_have_looks_of_their_own():
+    ax = plots.curve(NINE, x="values")
+    looks = [(c.lines[0].get_color(), c.lines[0].get_marker()) for c in ax.containers]
+    assert len(set(looks)) == 9
+    check_readable(ax.figure, overlap=False)
+
+
+@pytest.mark.parametrize("rows", [ROWS, NINE], ids=["few", "nine"])
+@pytest.mark.parametrize("size", [(4.6, 4.6), (3.2, 2.6), (8, 6)])
+def test_a_legend_covers_no_point_and_names_do_not_smear(rows, size):
+    for x in ("values", "levels"):
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
+        plots.curve(rows, x=x, ax=ax)
+        figure.canvas.draw()
+        points = [ax.transData.transform(c.lines[0].get_xydata()) for c in ax.containers]
+        box = ax.get_legend().get_window_extent()
+        if size != (3.2, 2.6):  # too small for more than the points
+            assert not [p for line in points for p in line if box.contains(*p)]
+            assert box.y1 < ax.bbox.y0
+        names = [text.get_window_extent() for text in ax.texts]
+        assert not [1 for k, name in enumerate(names) for other in names[:k] if name.overlaps(other)]
+        assert not [1 for name in names for line in points for p in line if name.contains(*p)]
+        assert all(name.x0 > ax.bbox.x0 and name.y1 < ax.bbox.y1 for name in names)
+        assert x == "levels" or size != (8, 6) or len(names) >= 6
+        plt.close(figure)
+
+
+def test_two_splits_tell_no_deviation():
+    for n_splits in (1, 2, 3):
+        ax = plots.curve([{**row, "n_splits": n_splits} for row in NINE], x="values")
+        lengths = [np.ptp(bar[:, 1]) for c in ax.containers if c.has_yerr for bar in c.lines[2][0].get_segments()]
+        assert lengths == pytest.approx([0.8] * 18 if n_splits == 3 else [])
+
+
 def test_curve_against_words_has_a_line_for_each_pyramid():
     rows = [{"levels": levels, "words": n, "accuracy": n / 1000} for levels in ((1,), (1, 2)) for n in (400, 50, 100)]
     ax = plots.curve(rows, x="words")

@@ -72,9 +72,9 @@ def _cells(head: Sequence[str], row: list[Any], n_texts: int) -> list[Html]:
     return cells
 
 
-def section(title: str, *parts: Any) -> Html:
+def section(title: str, *parts: Any, class_: str | None = None) -> Html:
     """Return a part of the page under a heading."""
-    return element("section", element("h2", title), *parts)
+    return element("section", element("h2", title), *parts, class_=class_)
 
 
 def data(name: str, value: Any) -> Html:
