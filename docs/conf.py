@@ -1,4 +1,4 @@
-"""Sphinx's settings; before it reads the pages, the reference, the commands' help and the gallery are written."""
+"""Sphinx's settings; before it reads the pages, those that are made by code are written, such as the reference."""
 
 import importlib
 import inspect
@@ -16,6 +16,7 @@ import spm.cli
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import course  # noqa: E402
 import gallery  # noqa: E402
 
 project = "spm"
@@ -194,3 +195,4 @@ def setup(app):
     write_reference(HERE / "api")
     write_commands(HERE / "commands.md")
     gallery.page(HERE / "gallery")
+    course.write(gallery.NOTEBOOKS, HERE / "notebooks")

@@ -99,6 +99,22 @@ def evidence_by_feature():
 
 
 @figure
+def neighbours():
+    """Images that are alike.
+
+    What scikit-learn's `NearestNeighbors` finds with the vectors, and how far away. The classes of these scenes
+    have the same materials in different places: a bag of words would find any of them.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    images = list(scenes().data)
+    vectors = words_model()[0].transform(images)
+    search = NearestNeighbors(n_neighbors=6, metric="cityblock").fit(vectors)
+    distances, positions = search.kneighbors(vectors[[0, 30, 60]])
+    return spm.plots.neighbours([images[i] for i in (0, 30, 60)], images, positions, distances)
+
+
+@figure
 def feature_map():
     """A feature map and its bins.
 

@@ -1,8 +1,9 @@
-"""Where the optional real data lie, and the skip that says so."""
+"""What tests need that not every machine has, real data and a browser, and the skips that say so."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,22 @@ def data_home() -> Path:
     if not home.is_dir():
         pytest.skip("needs the real data sets: set SPM_DATA to a folder with scene15/ and the others")
     return home
+
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium; playwright's own need not be fetched."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: see CONTRIBUTING.md")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium, or see CONTRIBUTING.md")
+    with api.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()

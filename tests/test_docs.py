@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -23,7 +24,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder with what the guide's examples name: photos/, train.txt, labels.csv, holiday.jpg, broken.jpg and net.onnx."""
+    """A folder with what examples name: photos/, train.txt, labels.csv, holiday.jpg, broken.jpg and net.onnx."""
     scenes = spm.datasets.make_layouts(8, size=64, n_classes=2)
     for i, scene in enumerate(scenes.data):
         path = tmp_path / "photos" / ("coast", "forest")[i // 8] / f"{i % 8 + 1}.jpg"
@@ -71,6 +72,19 @@ def test_the_readme_runs(desk):
     assert names["photos"].target_names == ["coast", "forest"] and type(names["model"][0].features) is spm.FeatureMap
 
 
+def test_the_first_screen_of_the_readme():
+    """What it is, for whom, one picture, two commands, one table; and its figures are those of the guide."""
+    first, _, rest = (DOCS.parent / "README.md").read_text(encoding="utf-8").partition("\n## ")
+    assert len(first.splitlines()) <= 40 and first.count("![") == 1 and "**For** " in first
+    commands = re.findall(r"```bash\n(.*?)\n```", first, re.DOTALL)
+    assert commands == ['pip install ".[cnn]" && spm compare', "spm compare photos/"]
+    assert len(re.findall(r"^\|---", first, re.MULTILINE)) == 1
+    figures = re.findall(r"\d\d\.\d ± \d\.\d", first)
+    results = (DOCS / "guide" / "results.md").read_text(encoding="utf-8")
+    assert len(figures) == 6 and [figure for figure in figures if figure not in results] == []
+    assert 'pip install -e ".[test]" && pytest -n auto' in rest
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "notebooks/exercises/README.md"])
 def test_links_lead_somewhere(page):
     path = DOCS.parent / page
@@ -86,6 +100,40 @@ def load(name, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_every_page_of_the_guide_is_listed():
+    listed = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert [page.stem for page in PAGES[1:] if f"\nguide/{page.stem}\n" not in listed] == []
+    assert "\nnotebooks/index\n" in listed
+
+
+def test_recipes_are_found_by_what_people_call_them():
+    text = (DOCS / "guide" / "recipes.md").read_text(encoding="utf-8").lower()
+    for name in ("multi-label", "regression", "clustering", "near images", "probabilities", "calibration", "pandas"):
+        assert name in text
+    lengths = [code.count("\n") for _, code in blocks_of(DOCS / "guide" / "recipes.md")]
+    assert len(lengths) == 7 and max(lengths) <= 12, "some ten lines each"
+
+
+def test_notebooks_are_pages_with_their_code_outputs_and_figures(tmp_path, monkeypatch):
+    notebooks = sorted((DOCS.parent / "notebooks").glob("*.ipynb"))
+    load("course", monkeypatch).write(DOCS.parent / "notebooks", tmp_path)
+    assert [path.stem for path in notebooks] == (tmp_path / "index.md").read_text(encoding="utf-8").split()[-8:-1]
+    for path in notebooks:
+        page = (tmp_path / f"{path.stem}.md").read_text(encoding="utf-8")
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            text = "".join(cell["source"])
+            assert cell["cell_type"] == "markdown" or f"\n{text.rstrip()}\n```" in page
+            for output in cell.get("outputs", []):
+                assert "".join(output.get("text", "")).rstrip() in page
+        images = sum(any(kind.startswith("image/") for kind in output.get("data", {}))
+                     for cell in cells for output in cell.get("outputs", []))  # fmt: skip
+        shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+        assert len(shown) == images >= 1 and all(Image.open(tmp_path / name).width > 99 for name in shown)
+        links = re.findall(r"(?<!!)\[[^]]+\]\((?!http)([^)]+)\)", re.sub(r"```.*?```", "", page, flags=re.DOTALL))
+        assert [link for link in links if not (tmp_path / link).is_file()] == []
 
 
 def test_the_picture_of_the_road_is_what_its_script_draws(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from sklearn.svm import SVC, LinearSVC
 
 import spm
 from spm.evidence.decisions import decide
-from spm.evidence.voting import LayerVotes, Votes, cells_of_pixels, feature_votes, region_of, votes
+from spm.evidence.voting import LayerVotes, Votes, cells_of_pixels, class_votes, feature_votes, region_of, votes
 from spm.kernels import KERNELS
 from spm.kernels.maps import HomogeneousMap
 
@@ -106,6 +106,20 @@ def test_votes_add_up_for_a_sum_of_kernels(kernels, scenes, labels):
         assert {name.partition(" ")[0] for name, _ in found.largest(1000)} == {"words", "maps"}
     shares = feature_votes(model, scenes.data[7], found.label)
     assert [part.sum() for _, part in shares] == pytest.approx([layer.values.sum() for layer in found.layers])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_several_classes_have_the_votes_of_each_by_itself(n_classes, scenes, labels):
+    n = 6 * n_classes
+    model = make_pipeline(words(), spm.KernelSVC(C=10)).fit(scenes.data[:n], labels[:n])
+    found = class_votes(model, scenes.data[0])
+    assert [one.label for one in found] == model.classes_.tolist()
+    for one in [*found, *class_votes(model, scenes.data[0], [None])]:
+        alone = votes(model, scenes.data[0], one.label)
+        assert (one.intercept, one.image_size) == (alone.intercept, alone.image_size)
+        assert all((a.values == b.values).all() for a, b in zip(one.layers, alone.layers, strict=True))
+    assert class_votes(model, scenes.data[0], [None])[0].label == model.predict(scenes.data[:1])[0]
+    assert class_votes(model, scenes.data[0], []) == []
 
 
 def test_votes_of_intersection_are_written_out(scenes, labels):

@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.neighbors import NearestNeighbors
 
 import spm
 from spm import plots
@@ -466,6 +468,48 @@ def test_names_of_points_end_inside():
             assert ends and max(ends) < ax.bbox.x1, (x, size)
 
 
+NINE = [
+    {"preset": f"preset{k}", "levels": levels, "values": 200 * (k + 1) * len(levels), "std": 0.004, "n_splits": 10}
+    | {"accuracy": (0.93 if len(levels) == 1 else 0.985) + 0.0013 * ((5 * k) % 9)}
+    for k in range(9)
+    for levels in ((1,), (1, 2, 4))
+]
+
+
+def test_nine_presets_have_looks_of_their_own():
+    ax = plots.curve(NINE, x="values")
+    looks = [(c.lines[0].get_color(), c.lines[0].get_marker()) for c in ax.containers]
+    assert len(set(looks)) == 9
+    check_readable(ax.figure, overlap=False)
+
+
+@pytest.mark.parametrize("rows", [ROWS, NINE], ids=["few", "nine"])
+@pytest.mark.parametrize("size", [(4.6, 4.6), (3.2, 2.6), (8, 6)])
+def test_a_legend_covers_no_point_and_names_do_not_smear(rows, size):
+    for x in ("values", "levels"):
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
+        plots.curve(rows, x=x, ax=ax)
+        figure.canvas.draw()
+        points = [ax.transData.transform(c.lines[0].get_xydata()) for c in ax.containers]
+        box = ax.get_legend().get_window_extent()
+        if size != (3.2, 2.6):  # too small for more than the points
+            assert not [p for line in points for p in line if box.contains(*p)]
+            assert box.y1 < ax.bbox.y0
+        names = [text.get_window_extent() for text in ax.texts]
+        assert not [1 for k, name in enumerate(names) for other in names[:k] if name.overlaps(other)]
+        assert not [1 for name in names for line in points for p in line if name.contains(*p)]
+        assert all(name.x0 > ax.bbox.x0 and name.y1 < ax.bbox.y1 for name in names)
+        assert x == "levels" or size != (8, 6) or len(names) >= 6
+        plt.close(figure)
+
+
+def test_two_splits_tell_no_deviation():
+    for n_splits in (1, 2, 3):
+        ax = plots.curve([{**row, "n_splits": n_splits} for row in NINE], x="values")
+        lengths = [np.ptp(bar[:, 1]) for c in ax.containers if c.has_yerr for bar in c.lines[2][0].get_segments()]
+        assert lengths == pytest.approx([0.8] * 18 if n_splits == 3 else [])
+
+
 def test_curve_against_words_has_a_line_for_each_pyramid():
     rows = [{"levels": levels, "words": n, "accuracy": n / 1000} for levels in ((1,), (1, 2)) for n in (400, 50, 100)]
     ax = plots.curve(rows, x="words")
@@ -531,6 +575,7 @@ def draw(name, scenes, model, maps, **options):
         "detections": lambda: plots.detections(image, [[1, 1, 9, 9]], **options),
         "evidence": lambda: plots.evidence(image, model, **options),
         "feature_map": lambda: plots.feature_map(image, maps, channels=1, **options),
+        "neighbours": lambda: plots.neighbours([image], [image, image], [[1, 0]], **options),
         "precision_recall": lambda: plots.precision_recall([0.1, 0.2], [True, False], **options),
         "pyramid": lambda: plots.pyramid(image, model, **options),
         "word_map": lambda: plots.word_map(image, model, **options),
@@ -644,3 +689,53 @@ def test_a_dollar_in_a_class_name_is_no_mathematics():
     ax = plots.confusion([[1, 0], [0, 1]], ["$a_$", "b"])
     assert ax.get_xticklabels()[0].get_text() == r"\$a_\$"
     ax.figure.canvas.draw()
+
+
+def test_neighbours_are_drawn_in_their_order_with_their_distances(scenes):
+    """Against the plain loop: every distance by hand, sorted."""
+    images = list(scenes.data[:8])
+    vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), random_state=0)
+    vectors = vec.fit_transform(images)
+    search = NearestNeighbors(n_neighbors=3, metric="cityblock").fit(vectors)
+    distances, positions = search.kneighbors(vectors[:2])
+    ax = plots.neighbours(images[:2], images, positions, distances)
+    assert len(ax.images) == 2 * 4
+    drawn = [np.asarray(image.get_array()) for image in ax.images]
+    for row in range(2):
+        apart = sorted((float(np.abs(vectors[row].astype(float) - other).sum()), k) for k, other in enumerate(vectors))
+        for column, (distance, k) in enumerate(apart[:3]):
+            np.testing.assert_array_equal(drawn[4 * row + 1 + column], drawn_alone(images[k]))
+            assert texts(ax)[3 * row + column] == f"{distance:.3g}"
+        np.testing.assert_array_equal(drawn[4 * row], drawn_alone(images[row]))
+    check_readable(ax.figure)
+    places = [image.get_extent() for image in ax.images]
+    assert all(places[k][0] < places[k + 1][0] for k in (0, 1, 2, 4, 5, 6)) and places[0][2] < places[4][2]
+
+
+def drawn_alone(image):
+    return np.asarray(plots.neighbours([image], [image], [[]]).images[0].get_array())
+
+
+def test_neighbours_of_rows_of_different_lengths_and_of_large_and_narrow_images(tmp_path):
+    tall = np.tile(np.linspace(0, 255, 900).astype(np.uint8)[:, None], (1, 90))
+    Image.fromarray(tall).save(tmp_path / "tall.png")
+    ax = plots.neighbours([tall, tall], [tmp_path / "tall.png", tall.T.copy()], [[0], [1, 0]])
+    assert len(ax.images) == 5 and texts(ax)[:3] == ["", "", ""]
+    assert max(ax.images[0].get_array().shape[:2]) < 200
+    left, right, bottom, top = ax.images[0].get_extent()
+    assert (bottom - top) / (right - left) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("positions", "distances", "match"),
+    [
+        ([[0]], None, "one row for each of the 2 queries"),
+        ([[0], [1]], [[0.1], [0.2, 0.3]], "distances the same shape"),
+        ([[0], [3]], None, r"must lie in 0\.\.2"),
+        ([[-1], [0]], None, r"must lie in 0\.\.2"),
+    ],
+)
+def test_neighbours_that_are_none_are_refused(positions, distances, match):
+    images = np.zeros((3, 16, 16), np.uint8)
+    with pytest.raises(spm.SpmError, match=match):
+        plots.neighbours(images[:2], images, positions, distances)

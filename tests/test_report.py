@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
+import html
 import io
 import re
-import shutil
 import sys
 import xml.etree.ElementTree as ET
 from functools import partial
@@ -27,8 +27,9 @@ from spm.evaluation.comparison import COLUMNS, row_cells
 from spm.report import _outcome
 from spm.report._html import Html, element
 from spm.report._origin import data_digest, networks
-from spm.report._outcome import MOST_CLASSES, MOST_OF_A_KIND, MOST_THUMBNAILS, spread
+from spm.report._outcome import MOST_CELLS, MOST_CLASSES, MOST_OF_A_KIND, MOST_OPENED, MOST_THUMBNAILS, spread
 from spm.report._pictures import SIDE, drawing, thumbnail
+from spm.report._sections import ties
 
 pytest.importorskip("matplotlib")
 
@@ -89,10 +90,13 @@ def check(text):
     page = Page(text)
     text.encode("utf-8")
     assert text.startswith("<!DOCTYPE html>") and page.all("meta", "charset")[0] == "utf-8"
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form", "a", "svg"} & {t for t, _ in page.tags}
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form", "svg"} & {t for t, _ in page.tags}
     for tag, attributes in page.tags:
-        assert not [name for name in attributes if name.startswith("on") or name in ("href", "srcset", "action")]
+        assert not [name for name in attributes if name.startswith("on") or name in ("srcset", "action")]
+        assert "href" not in attributes or (tag == "a" and attributes["href"][0] == "#")
         assert "src" not in attributes or tag == "img"
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) and {href[1:] for href in page.all("a", "href")} <= set(ids)
     assert page.all("img", "src") and all(source.startswith("data:image/") for source in page.all("img", "src"))
     assert None not in page.all("img", "alt") and "" not in page.all("img", "alt")
     assert not re.search(r"url\(|@import|expression", page.style + "".join(filter(None, page.all("img", "style"))))
@@ -180,8 +184,9 @@ def test_an_evaluation_page_holds_all_that_it_needs(text):
 
 def test_its_numbers_are_those_of_the_result(text, result):
     page = check(text)
-    assert f"{100 * result.accuracy:.1f} ± {100 * result.std:.1f} %" in page.texts
-    assert f"By split: {', '.join(f'{100 * a:.1f}' for a in result.accuracies)}." in page.texts
+    assert f"{100 * result.accuracy:.1f} %" in page.texts, "two splits tell no deviation"
+    by_split = f"By split: {', '.join(f'{100 * a:.1f}' for a in result.accuracies)}."
+    assert f"{by_split} Two splits tell no deviation; none is given." in page.texts
     assert "2 splits, 9 training and 12 test images" in " ".join(page.texts)
     assert page.rows[0] == ["class", "accuracy %", "tested", "mostly taken for"]
     for row, name, counts, k in zip(page.rows[1:4], result.classes, result.confusion, range(3), strict=True):
@@ -209,7 +214,7 @@ def test_thumbnails_are_those_of_the_first_split(text, result, photos):
         assert found == {kind: f": {count}" for kind, count in counts.items()}
     assert np.sum(truth != predicted) > 0, "the test has something to say"
     shown = [t for t in page.all("img", "title") if t]
-    assert len(shown) == 12 + np.sum(truth != predicted)  # a wrong one stands under both classes
+    assert len(shown) == 12 + np.sum(truth != predicted) + 12  # a wrong one under both classes; all behind the matrix
     wanted = {
         f"{printable(photos.data[i].rpartition('/')[2])}: {printable(t)}" + (f", taken for {p}" if t != p else "")
         for i, t, p in zip(test, truth, predicted, strict=True)
@@ -329,7 +334,7 @@ def test_arrays_and_numbers_as_labels(result):
     found = spm.evaluate(small(levels=(1,)), scenes.data, scenes.target)
     page = check(report.evaluation_page(found, scenes.data, scenes.target))
     assert [row[0] for row in page.rows[1:3]] == ["0", "1"]
-    assert {alt.partition(" ")[0] for alt in page.all("img", "alt")} == {"image", "Confusion"}
+    assert {alt.partition(" ")[0] for alt in page.all("img", "alt")} == {"image"}
 
 
 def test_a_file_that_is_gone_leaves_its_name(result, photos):
@@ -360,7 +365,8 @@ def test_the_page_is_bounded(n_classes, n_tests):
     text = report.evaluation_page(Bunch(**found), images, names[labels])
     page = check(text)
     n_kinds, kept = len(_outcome.KINDS), min(n_classes, MOST_CLASSES)
-    assert len(jpegs(page)) <= min(MOST_THUMBNAILS, n_kinds * kept * MOST_OF_A_KIND) and len(text) < 4e6
+    most = min(MOST_THUMBNAILS, n_kinds * kept * MOST_OF_A_KIND)
+    assert len(jpegs(page)) <= most + (MOST_OPENED if n_classes <= MOST_CELLS else 0) and len(text) < 4e6
     assert sum(t == "right" for t in page.texts) == kept
     assert re.search(r": \d+ of \d+", " ".join(page.texts))
     if n_classes > kept:
@@ -405,15 +411,19 @@ def compared(folder):
 
 def test_a_comparison_page_has_every_row_and_column(compared):
     page = check(report.comparison_page(compared, title="T", seed=3, command="spm compare", n_evidence=2))
-    assert page.rows[: 1 + len(compared.rows)] == [list(COLUMNS.values()), *map(row_cells, compared.rows)]
+    cells = [[re.sub(r" ± \S+$", "", cell) for cell in row_cells(row)] for row in compared.rows]  # of two splits
+    assert page.rows[: 1 + len(compared.rows)] == [list(COLUMNS.values()), *cells]
+    assert "Two splits tell no deviation; none is given." in page.texts
     heads = [t for t in page.texts if t.startswith("sc&ne<s>")]
     assert heads[0] == "sc&ne<s>" and "sc&ne<s>, small: classes" in heads
     best = max((row for row in compared.rows if row["error"] is None), key=lambda row: row["accuracy"])
-    assert any(t == f"Best: small, {best['pyramid']}, " for t in page.texts)
-    assert row_cells(best)[3] in page.texts and page.after("seed") == "3"
+    assert any(t == f"small, {best['pyramid']}, " for t in page.texts)
+    assert f"{100 * best['accuracy']:.1f} %" in page.texts and page.after("seed") == "3"
     assert page.after("models") == "all 2"
     kinds = [source.partition(";")[0] for source in page.all("img", "src")]
-    assert kinds.count("data:image/svg+xml") == 3 and kinds.count("data:image/png") >= 2  # two curves and a matrix
+    assert (
+        kinds.count("data:image/svg+xml") == 2 and kinds.count("data:image/png") >= 2
+    )  # two curves, the matrix no more
 
 
 def test_it_shows_what_the_pyramid_mended(compared):
@@ -423,6 +433,53 @@ def test_it_shows_what_the_pyramid_mended(compared):
     without, with_it = np.array(without) == labels[test], np.array(with_it) == labels[test]
     assert f"Right only with the pyramid: {np.sum(with_it & ~without)}" in page.texts
     assert f"Right only without the pyramid: {np.sum(without & ~with_it)}" in page.texts
+
+
+def rows_like(row, *accuracies, **told):
+    return [{**row, "accuracy": accuracy, **told} for accuracy in accuracies]
+
+
+def test_rows_that_tie_within_their_deviation_are_said_to(compared):
+    """Of ten splits by the deviation over them, of one or two by that of a count of right tests."""
+    first = compared.rows[0]
+    for told, accuracies, equal in (
+        ({"std": 0.01, "n_splits": 10}, (0.90, 0.912, 0.92), [2, 1]),
+        ({"std": 0.0, "n_splits": 10}, (0.90, 0.912, 0.92), [2]),
+        ({"std": 0.0, "n_splits": 2, "n_test": 100}, (0.90, 0.912, 0.92), [2, 1, 0]),
+        ({"std": 0.0, "n_splits": 1, "n_test": 100_000}, (0.90, 0.912, 0.92), [2]),
+        ({"std": 0.0, "n_splits": 1, "n_test": 100}, (1.0, 1.0, 0.9), [0, 1]),
+    ):
+        rows = rows_like(first, *accuracies, **told)
+        assert ties(rows, first["data"]) == equal
+        details = [compared.details[0]] * 3
+        text = report.comparison_page(Bunch(**{**compared, "rows": rows, "details": details}), n_evidence=0)
+        page = check(text)
+        lead = f"No single best: {len(equal)} rows tie within their deviation."
+        assert (lead in page.texts) == (len(equal) > 1) and ("Best: " in page.texts) == (len(equal) == 1)
+        assert text.count("<strong>") == 2 * len(equal), "bold in the table, and in the words above"
+    assert ties([{**first, "error": "none"}], first["data"]) == []
+
+
+def test_cells_of_the_matrix_open_their_thumbnails(text, result, photos):
+    page = check(text)
+    test, predicted = result.predictions[0]
+    truth = photos.labels[test]
+    links = {attributes["href"][1:]: attributes["title"] for tag, attributes in page.tags if tag == "a"}
+    pairs = {
+        (list(result.classes).index(t), list(result.classes).index(p)) for t, p in zip(truth, predicted, strict=True)
+    }
+    assert {tuple(map(int, link.split("-")[1:])) for link in links} == pairs and len(pairs) > 3
+    for link, told in links.items():
+        i, j = map(int, link.split("-")[1:])
+        counts = result.confusion[i]
+        assert told == f"{result.classes[i]} taken for {result.classes[j]}: {counts[j]} of {counts.sum()}"
+        inside = text.partition(f'id="{link}"')[2].partition('class="pair"')[0]
+        n = int(np.sum((truth == result.classes[i]) & (predicted == result.classes[j])))
+        assert inside.count("<img ") >= min(n, MOST_OF_A_KIND)
+        assert (
+            html.escape(f"{result.classes[i]}, {'right' if i == j else f'taken for {result.classes[j]}'}: {n}")
+            in inside
+        )
 
 
 def test_details_are_those_of_the_rows_and_survive_a_journal(folder, tmp_path, monkeypatch):
@@ -522,25 +579,6 @@ def test_pages_need_matplotlib(result, photos, compared, monkeypatch):
 # A browser
 
 
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium; playwright's own need not be fetched."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: see CONTRIBUTING.md")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs Chromium: apt-get install chromium, or see CONTRIBUTING.md")
-    with api.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1200])
 def test_in_a_browser(browser, text, compared, tmp_path, width, scheme):
@@ -560,3 +598,37 @@ def test_in_a_browser(browser, text, compared, tmp_path, width, scheme):
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
         context.close()
+
+
+def opened(browser, path, **size):
+    context = browser.new_context(viewport=size)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    return page
+
+
+def test_a_cell_of_the_matrix_opens_its_photographs_by_pointer_and_by_key(browser, text, tmp_path):
+    page = opened(browser, report.write_page(tmp_path / "page.html", text), width=1280, height=720)
+    cells = page.locator(".confusion a")
+    assert page.locator(".pair:visible").count() == 0
+    for k in (1, 2):
+        cells.nth(k).click()
+        assert page.locator(".pair:visible").count() == 1 and page.locator(".pair:visible img").count() >= 1
+        assert page.locator(".pair:visible").get_attribute("id") == cells.nth(k).get_attribute("href")[1:]
+        assert cells.nth(k).is_visible() and page.locator(".pair:visible").bounding_box()["y"] < 720
+    cells.nth(0).focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".pair:visible").get_attribute("id") == cells.nth(0).get_attribute("href")[1:]
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [320, 1200])
+def test_on_a_narrow_screen_the_charts_come_before_the_rows(browser, compared, tmp_path, width):
+    path = report.write_page(tmp_path / "page.html", report.comparison_page(compared, n_evidence=0))
+    page = opened(browser, path, width=width, height=800)
+    tops = [
+        page.locator(name).first.bounding_box()["y"] for name in ("h1", ".charts .plot", ".rows table", ".confusion")
+    ]
+    order = [0, 1, 2, 3] if width == 320 else [0, 2, 1, 3]
+    assert np.argsort(tops).tolist() == order
+    page.context.close()

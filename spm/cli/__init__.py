@@ -1,4 +1,4 @@
-"""The command line: ``spm train | predict | evaluate | compare | info | presets | detect | layers``, and its status."""
+"""The command line: ``spm train | predict | evaluate | compare | show | info | presets | detect | layers``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from .. import __version__
 from .._tools.text import printable
 from ..errors import LINES, ImageError, SpmError
-from . import compare, detect, evaluate, info, layers, predict, presets, train
+from . import compare, detect, evaluate, info, layers, predict, presets, show, train
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
-COMMANDS = (train, predict, evaluate, compare, info, presets, detect, layers)
+COMMANDS = (train, predict, evaluate, compare, show, info, presets, detect, layers)
 EXAMPLES = """\
 examples:
   spm train photos/ -o scene.spm              learn from photos/coast/1.jpg, photos/forest/2.jpg and so on

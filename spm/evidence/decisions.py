@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +48,34 @@ def decide(model: Any, image: Any, label: Any = None) -> Decision:
     >>> decision.label, round(float(decision.intercept + decision.terms[0].sum()), 3)
     ('up', 1.0)
     """
+    return decisions(model, image, [label])[0]
+
+
+def decisions(model: Any, image: Any, labels: Sequence[Any] | None = None) -> list[Decision]:
+    """Take the decision values of one image for several classes apart; its vectors are made once.
+
+    By default those of all classes; among the labels None stands for the class predicted.
+
+    Raises
+    ------
+    SpmError
+        As `spm.evidence.votes`.
+    """
     first, maps, classifier = steps_of(model)
     vectors = [road.transform([image]) for _, road in first.roads()]
     seen = vectors
     for step in maps:
         seen = [step.transform(seen[0])]
     scores = np.ravel(classifier.decision_function(_kernel_of(first, seen)))
+    wanted = classifier.classes_.tolist() if labels is None else labels
+    parts = first, maps, classifier, vectors, seen, scores
+    return [_decision(*parts, label) for label in wanted]
+
+
+def _decision(
+    first: Any, maps: Any, classifier: Any, vectors: Any, seen: Any, scores: np.ndarray, label: Any
+) -> Decision:
+    """Return one class's decision value, taken apart."""
     label, sign, machine = _machine(classifier, label, scores)
     terms = _kernel_terms(first, classifier, machine, seen)
     intercept = float(np.broadcast_to(classifier.intercept_, len(scores))[machine])

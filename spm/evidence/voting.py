@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from ..errors import SpmError, check_number
 from ..features.local import LocalFeatures
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
-from .decisions import decide, steps_of
+from .decisions import decisions, steps_of
 
 
 @public("spm.evidence")
@@ -180,16 +181,52 @@ def votes(model: Any, image: Any, label: Any = None) -> Votes:
     >>> bool(np.isclose(found.score, model.decision_function([stripes])[0], atol=1e-5))
     True
     """
+    return class_votes(model, image, [label])[0]
+
+
+@public("spm.evidence")
+@usual_settings()
+def class_votes(model: Any, image: Any, labels: Sequence[Any] | None = None) -> list[Votes]:
+    """Take the decision values of one image for several classes apart; its vectors are made once.
+
+    Parameters
+    ----------
+    model, image
+        As for `votes`.
+    labels : sequence, optional
+        The classes, None among them standing for the one predicted; by default all, in the order of ``classes_``.
+
+    Returns
+    -------
+    list of Votes
+
+    Raises
+    ------
+    ImageError, SpmError
+        As `votes` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import spm
+    >>> from spm.evidence import class_votes
+    >>> stripes = np.tile(np.uint8([0, 0, 255, 255]), (32, 8))
+    >>> model = spm.presets.lazebnik2006(n_words=2, levels=(1, 2), random_state=0)
+    >>> found = class_votes(model.fit([stripes, stripes.T] * 4, ["up", "across"] * 4), stripes)
+    >>> [(one.label, round(one.score, 2)) for one in found]
+    [('across', -1.0), ('up', 1.0)]
+    """
     roads = steps_of(model)[0].roads()
-    decision = decide(model, image, label)
+    found = decisions(model, image, labels)
     locals_ = [road.features_.extract(image) for _, road in roads]
-    layers = [
-        layer
-        for (name, road), term, local in zip(roads, decision.terms, locals_, strict=True)
-        for layer in _layers(name, road, term, region_of(local))
-    ]
     size = locals_[0].image_size or locals_[0].grid
-    return Votes(decision.label, decision.intercept, tuple(layers), size)
+    regions = [region_of(local) for local in locals_]
+    all_votes = []
+    for one in found:
+        own = zip(roads, one.terms, regions, strict=True)
+        layers = [layer for (name, road), terms, region in own for layer in _layers(name, road, terms, region)]
+        all_votes.append(Votes(one.label, one.intercept, tuple(layers), size))
+    return all_votes
 
 
 @public("spm.evidence")

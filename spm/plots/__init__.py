@@ -4,7 +4,7 @@ Every function draws on the axes that it is given, or on a figure of its own, an
 matplotlib's settings or needs a screen. They need matplotlib: ``pip install matplotlib``.
 """
 
-from .pictures import feature_map, pyramid
+from .pictures import feature_map, neighbours, pyramid
 from .results import confusion, curve, precision_recall
 from .verdicts import detections, evidence
 from .vocabulary import word_map, words
@@ -15,6 +15,7 @@ __all__ = [
     "detections",
     "evidence",
     "feature_map",
+    "neighbours",
     "precision_recall",
     "pyramid",
     "word_map",

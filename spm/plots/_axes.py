@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.
 
 SMALLEST = 4.0  # points: text below that is left out
 SCATTERED = 6.0  # pixels, the side of the square that stands for a point on no lattice
+MARK = 7.0  # points, what a point takes
+BELOW = 12.0  # points, a line of text below axes
 PANEL = 2.6  # inches, the side of one picture in a figure of several
 
 Region = tuple[float, float, float, float]
@@ -141,6 +143,51 @@ def show_key(ax: Any, colours: Mapping[str, Any]) -> None:
 def outlined(width: float = 2.0, colour: str = "white") -> list[Any]:
     """Return the path effect that gives text a rim, so that it can be read on any image."""
     return [need("matplotlib.patheffects").withStroke(linewidth=width, foreground=colour)]
+
+
+SIDES = ((1, -1), (1, 1), (-1, -1), (-1, 1), (1, -2.2), (1, 2.2), (-1, -2.2), (-1, 2.2), (0, -1.6), (0, 1.6))
+"""Where a point's name may stand: right or left of it, below or above, the nearest first."""
+
+
+def name_points(ax: Any, points: Sequence[tuple[float, float, str, Any]]) -> None:
+    """Write names beside points, (x, y, name, colour), where they cover neither each other nor a point.
+
+    A name that fits nowhere inside the axes is left out: names on top of each other tell nothing.
+    """
+    points_of(ax)  # lays the figure out, so that places are known
+    box = need("matplotlib.transforms").Bbox
+    places = ax.transData.transform([point[:2] for point in points])
+    half = MARK * ax.figure.canvas.figure.dpi / 72 / 2
+    taken = [box.from_extents(x - half, y - half, x + half, y + half) for x, y in places]
+    for x, y, name, colour in points:
+        text = ax.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize="x-small", color=colour)
+        text.set_path_effects(outlined(2, "white"))
+        for right, up in SIDES:
+            text.set_position((5 * right, 4 * up))
+            text.set(ha={1: "left", 0: "center", -1: "right"}[right], va="top" if up < 0 else "bottom")
+            place = text.get_window_extent()
+            inside = place.x0 > ax.bbox.x0 and place.x1 < ax.bbox.x1 and place.y0 > ax.bbox.y0 and place.y1 < ax.bbox.y1
+            if inside and not any(place.overlaps(other) for other in taken):
+                taken.append(place)
+                break
+        else:
+            text.remove()
+
+
+def legend_outside(ax: Any, **style: Any) -> None:
+    """Name the lines of axes below them, where a legend covers no point, if the figure makes room and there is some."""
+    handles, names = ax.get_legend_handles_labels()
+    if not any(names):
+        return
+    figure = ax.figure.canvas.figure
+    width, height = points_of(ax)
+    columns = min(2, len(names), int(width / (45 + 4.5 * max(map(len, names)))))  # of a mark and small letters
+    if figure.get_layout_engine() is None or not columns or height < BELOW * (len(names) / columns + 8):
+        ax.legend(handles, names, framealpha=0.8, **style)
+        return
+    down = need("matplotlib.transforms").ScaledTranslation(0, -2.9 * BELOW / 72, figure.dpi_scale_trans)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": ax.transAxes + down}
+    ax.legend(handles, names, ncols=columns, frameon=False, borderaxespad=0, **place, **style)
 
 
 def points_of(ax: Any) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Figures of the pyramid: an image in, its cells and histograms, or the bins of its feature maps, out."""
+"""Figures of images: one in, its cells and histograms or the bins of its maps out; several, the nearest to each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._tools.public import public
 from ..errors import SpmError, check_choice, check_number
 from ..evidence.voting import region_of, vectorizer_of
 from ..features.local import LocalFeatures
-from ..images import read_image
+from ..images import check_images, read_image
 from ..pyramid.bins import bins
 from ..pyramid.pyramid import SpatialPyramid
 from ._axes import (
@@ -26,6 +26,8 @@ from ._axes import (
     take_axes,
     text_size,
 )
+
+THUMBNAIL = 160  # pixels, about, of the longer side of an image among others
 
 
 @public("spm.plots")
@@ -259,3 +261,90 @@ def _draw_bins(ax: Any, local: LocalFeatures, rows: int, columns: int) -> None:
             ax.add_patch(
                 rectangle(corner, *size, fill=False, linewidth=1.2, path_effects=outlined(2.2, "black"), **style)
             )
+
+
+@public("spm.plots")
+def neighbours(queries: Any, images: Any, positions: Any, distances: Any = None, *, ax: Any = None) -> Any:
+    """Draw images beside the images that are nearest to them, as scikit-learn's `NearestNeighbors` finds them.
+
+    Parameters
+    ----------
+    queries : sequence of paths or arrays, of n images
+        One row each.
+    images : sequence of paths or arrays
+        Among which was searched.
+    positions : array-like of shape (n, k), int
+        Where in `images` each query's nearest lie, the nearest first: the second of what ``kneighbors`` returns. Rows
+        may have different lengths, as those of ``radius_neighbors``.
+    distances : array-like of shape (n, k), optional
+        Written below them: the first of what ``kneighbors`` returns.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        `ax.images` holds the images drawn, row by row, the query first.
+
+    Raises
+    ------
+    SpmError
+        For another number of rows than queries, a position that is none, or other shapes of distances.
+    ImageError
+        If an image cannot be used.
+    MissingDependencyError
+        If matplotlib is missing.
+
+    Examples
+    --------
+    >>> import matplotlib, numpy as np
+    >>> import spm
+    >>> from sklearn.neighbors import NearestNeighbors
+    >>> matplotlib.use("Agg")
+    >>> images = np.random.default_rng(0).integers(0, 256, (6, 32, 48), dtype=np.uint8)
+    >>> vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=5), random_state=0)
+    >>> search = NearestNeighbors(n_neighbors=3, metric="cityblock").fit(vec.fit_transform(images))
+    >>> distances, positions = search.kneighbors(vec.transform(images[:2]))
+    >>> positions[:, 0].tolist(), len(spm.plots.neighbours(images[:2], images, positions, distances).images)
+    ([0, 1], 8)
+    """
+    queries, images = check_images(queries), check_images(images)
+    rows = [np.asarray(row, dtype=np.int64) for row in positions]
+    texts = [[""] * len(row) for row in rows]
+    if distances is not None:
+        texts = [[f"{value:.3g}" for value in row] for row in distances]
+    if len(rows) != len(queries) or [len(row) for row in rows] != [len(row) for row in texts]:
+        raise SpmError(
+            f"positions must have one row for each of the {len(queries)} queries, and distances the same shape, got "
+            f"rows of {[len(row) for row in rows]} positions and {[len(row) for row in texts]} distances"
+        )
+    if any(len(row) and not 0 <= row.min() <= row.max() < len(images) for row in rows):
+        raise SpmError(f"positions must lie in 0..{len(images) - 1}, those of the images")
+    columns = 1 + max((len(row) for row in rows), default=0)
+    ax = take_axes(ax, size=(0.95 * (columns + 0.2), 1.1 * len(rows) + 0.3))[0, 0]
+    for down, (query, row, told) in enumerate(zip(queries, rows, texts, strict=True)):
+        _draw_small(ax, query, 0.0, down)
+        for across, (position, text) in enumerate(zip(row.tolist(), told, strict=True)):
+            _draw_small(ax, images[position], across + 1.2, down)
+            ax.text(across + 1.65, down + 0.93, text, ha="center", va="top", fontsize="x-small")
+    ax.set(xlim=(-0.05, columns + 0.2), ylim=(len(rows) + 0.1, -0.3), aspect="equal", xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.text(0.45, -0.05, "image", ha="center", fontsize="small")
+    ax.text(1.2 + (columns - 1.1) / 2, -0.05, "nearest", ha="center", fontsize="small")
+    return ax
+
+
+def _draw_small(ax: Any, image: Any, x: float, y: float) -> None:
+    """Draw an image small, within a square of 0.9 at x and y."""
+    pixels = read_image(image)
+    step = max(1, max(pixels.shape[:2]) // THUMBNAIL)
+    small = _shrunk(pixels, step)
+    height, width = 0.9 * np.array(pixels.shape[:2]) / max(pixels.shape[:2])
+    left, top = x + (0.9 - width) / 2, y + (0.9 - height) / 2
+    ax.imshow(small, extent=(left, left + width, top + height, top), interpolation="antialiased")
+
+
+def _shrunk(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of blocks of pixels, those at the edges left out."""
+    rows, columns = pixels.shape[0] // step, pixels.shape[1] // step
+    blocks = pixels[: rows * step, : columns * step].reshape(rows, step, columns, step, -1)
+    return blocks.mean(axis=(1, 3)).astype(np.uint8)

@@ -9,11 +9,23 @@ import numpy as np
 
 from .._tools.public import public
 from ..errors import SpmError, check_choice
-from ._axes import COLOURS, DASHES, as_drawn, extent_of, fit_labels, outlined, points_of, take_axes, text_size
+from ._axes import (
+    COLOURS,
+    DASHES,
+    as_drawn,
+    extent_of,
+    fit_labels,
+    legend_outside,
+    name_points,
+    points_of,
+    take_axes,
+    text_size,
+)
 
-MARKERS = "osD^vPX*"
+MARKERS = "osD^vPX*<>h"  # as many as have no divisor in common with the colours: 88 looks
 LARGEST = 12.0  # inches, the side of a confusion matrix
 TICK = 36.0  # points, the room of a number at an axis
+FEWEST = 3  # splits that tell a standard deviation
 SINGLE, PYRAMID = "single level", "pyramid"
 
 AXES = {
@@ -116,9 +128,11 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
     x : str, default="levels"
         ``"levels"``: the finest grid, with a line for single levels and one for pyramids, as in table 1 of Lazebnik
         2006; ``"seconds"``: to train and test; or any key with numbers, such as ``"values"`` or ``"words"``. Points
-        that differ in their levels are named by them, where the axes are two inches wide or more.
+        that differ in their levels are named by them, where the axes are two inches wide or more and the name covers
+        nothing.
     y : str, default="accuracy"
-        Any key with numbers; accuracy is drawn in per cent, with its standard deviation over the splits.
+        Any key with numbers; accuracy is drawn in per cent, with its standard deviation over the splits, of three or
+        more.
     ax : Axes, optional
 
     Returns
@@ -152,6 +166,7 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
     ax = take_axes(ax, size=(5.4, 4.2))[0, 0]
     series, wide = _series(checked, x), points_of(ax)[0] > 4 * TICK
     bases = list(dict.fromkeys(base for base, _ in series))
+    named: list[tuple[float, float, str, Any]] = []
     for (base, kind), points in series.items():
         k = bases.index(base)
         places = [grids.index(_finest(row)) if grids else float(row[x]) for row in points]
@@ -159,15 +174,22 @@ def curve(rows: Sequence[Mapping[str, Any]], *, x: str = "levels", y: str = "acc
         places = sorted(places)
         scale = 100 if y == "accuracy" else 1
         heights = [scale * row[y] for row in points]
-        known = y == "accuracy" and any("std" in row for row in points)
-        errors = [scale * row.get("std", 0) for row in points] if known else None
+        errors = _errors(points) if y == "accuracy" else None
         style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0]
+        style["linestyle"] = DASHES[1] if kind == SINGLE else DASHES[0 if k < len(COLOURS) else 2]
         ax.errorbar(places, heights, errors, label=as_drawn(", ".join(filter(None, (base, kind)))), capsize=3, **style)
-        if x != "levels" and wide and len({str(row.get("levels")) for row in points}) > 1:
-            _name_points(ax, places, heights, points, style["color"])
-    _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked])
+        texts = [_levels_name(row["levels"]) if "levels" in row else "" for row in points]
+        if x != "levels" and wide and len(set(texts)) > 1:
+            colours = [style["color"]] * len(texts)
+            named += [point for point in zip(places, heights, texts, colours, strict=True) if point[2]]
+    _finish_curve(ax, x, y, [f"{r} × {c}" for r, c in grids], [row[x] for row in checked], named)
     return ax
+
+
+def _errors(rows: list[dict[str, Any]]) -> list[float] | None:
+    """Return the standard deviations in per cent, 0 where so few splits tell none; None where no row has one."""
+    known = [row.get("std") if row.get("n_splits", FEWEST) >= FEWEST else None for row in rows]
+    return [100 * (std or 0) for std in known] if any(std is not None for std in known) else None
 
 
 def _check_row(row: Mapping[str, Any], x: str, y: str) -> dict[str, Any]:
@@ -223,31 +245,22 @@ def _part_of_name(row: Mapping[str, Any], key: str) -> str:
     return f"levels {_levels_name(row[key])}" if key in row else "no levels"
 
 
-def _name_points(ax: Any, places: list[float], heights: list[float], rows: list[dict[str, Any]], colour: Any) -> None:
-    for place, height, row in zip(places, heights, rows, strict=True):
-        if "levels" in row:
-            style = {"textcoords": "offset points", "fontsize": "x-small", "color": colour, "va": "top"}
-            name = _levels_name(row["levels"])
-            ax.annotate(name, (place, height), (4, -3), path_effects=outlined(2, "white"), **style)
-
-
-def _finish_curve(ax: Any, x: str, y: str, grids: list[str], places: list[Any]) -> None:
+def _finish_curve(
+    ax: Any, x: str, y: str, grids: list[str], places: list[Any], named: list[tuple[float, float, str, Any]]
+) -> None:
     ax.set(xlabel=as_drawn(AXES.get(x, x)), ylabel=as_drawn(AXES.get(y, y)))
     width = points_of(ax)[0]
-    name = max((6 + 4.5 * len(text.get_text()) for text in ax.texts), default=0.0)  # points, beside the last of them
+    name = max((6 + 4.5 * len(text) for _, _, text, _ in named), default=0.0)  # points, beside the last of them
     room = max(min(TICK / width, 0.3), name / max(width - 2 * name, 1.0))
     ax.margins(x=float(np.clip(room, 0.12, 0.45)), y=0.12)
     ax.grid(alpha=0.3)
-    handles, names = ax.get_legend_handles_labels()
-    if any(names):
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2, "frameon": False}
-        style = below if len(names) > 4 else {"framealpha": 0.8}
-        ax.legend(handles, names, fontsize="small", handlelength=2.6, **style)  # room for dashes beside the marker
+    legend_outside(ax, fontsize="small", handlelength=2.6)  # room for dashes beside the marker
     if grids:
         ax.set_xticks(range(len(grids)), grids)
     elif min(places) > 0 and max(places) >= 8 * min(places):
         _log_axis(ax, sorted({float(place) for place in places}))
     fit_labels(ax)
+    name_points(ax, named)
 
 
 def _log_axis(ax: Any, places: list[float]) -> None:
@@ -306,7 +319,7 @@ def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = N
     kept = [k for k in range(len(names)) if truth[:, k].any()]
     averages = {k: float(average_precision_score(truth[:, k], columns[:, k])) for k in kept}
     many = len(kept) > 8
-    ax = take_axes(ax, size=(6.2 if many else 4.6, 4.2))[0, 0]
+    ax = take_axes(ax, size=(6.2, 4.2))[0, 0]
     for place, k in enumerate(sorted(kept, key=lambda k: -averages[k])):
         precision, recall, _ = precision_recall_curve(truth[:, k], columns[:, k])
         precision[-1] = precision[-2]  # not the 1 that stands for no image found
@@ -317,7 +330,8 @@ def precision_recall(scores: Any, labels: Any, classes: Sequence[Any] | None = N
     ax.grid(alpha=0.3)
     outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "frameon": False, "borderpad": 0}
     size = float(np.clip(points_of(ax)[1] / (1.55 * (len(kept) + 2)), 3, 8)) if many else 8
-    ax.legend(title="average precision", title_fontsize=size, fontsize=size, **(outside if many else {}))
+    free = many or ax.figure.canvas.figure.get_layout_engine() is not None
+    ax.legend(title="average precision", title_fontsize=size, fontsize=size, **(outside if free else {}))
     fit_labels(ax)
     return ax
 

@@ -109,14 +109,14 @@ def _assigned(vectorizer: PyramidVectorizer, images: Sequence[Any]) -> np.ndarra
         local, codes = vectorizer.encode(image)[0]
         part = np.empty(len(local), dtype=kinds)
         word, values = _most_used(codes), vectorizer.layers_[0].describe(local)
-        part["image"], part["word"], part["side"] = i, word, _sides(vectorizer.features_, local)
+        part["image"], part["word"], part["side"] = i, word, patch_sides(vectorizer.features_, local)
         part["distance"] = np.square(values - vectorizer.encoder_.words_[word]).sum(axis=1)
         part["left"], part["top"] = np.rint(local.extents[:, :2].T - part["side"] / 2)
         records.append(part)
     return np.concatenate(records)
 
 
-def _sides(features: DenseSIFT, local: LocalFeatures) -> np.ndarray:
+def patch_sides(features: DenseSIFT, local: LocalFeatures) -> np.ndarray:
     """Return the side of each patch, in the order in which `DenseSIFT` gives its scales: shape (N,)."""
     sizes = np.atleast_1d(features.patch_size).tolist()
     counts = [
@@ -292,7 +292,7 @@ def _of_one_size(features: Any, local: LocalFeatures, patch_size: int | None) ->
     wanted = min(sizes) if patch_size is None else patch_size
     if wanted not in sizes:
         raise SpmError(f"patch_size={patch_size!r} is none of these features': choose one of {sizes}")
-    return _sides(features, local) == wanted
+    return patch_sides(features, local) == wanted
 
 
 def _word_colours(encoder: Any, n_words: int) -> np.ndarray:

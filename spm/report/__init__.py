@@ -1,7 +1,7 @@
 """Reports: results of `spm.evaluate` and `spm.compare`, or objects found, in, one page that needs nothing else out.
 
-A page holds its pictures and its style, runs no script and fetches nothing. It needs matplotlib:
-``pip install matplotlib``.
+A page holds its pictures and its style and fetches nothing. Those about results run no script and need matplotlib:
+``pip install matplotlib``; the one about a single photograph, on which the pyramid can be touched, runs its own.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .._tools.files import write_whole
 from ..detection import average_precision, confusion_table, error_table, precision_recall
 from ..detection.metrics.matching import best_finds, check_pair
 from ..errors import SpmError, check_number
-from ..evaluation.comparison import COLUMNS
 from ..images import check_images
 from ..plots._axes import need
 from ._detection import objects_digest, parts_of
 from ._finds import Found
-from ._html import element, page, section, table
+from ._html import element, page, section
 from ._origin import origin
 from ._outcome import MOST_THUMBNAILS, outcome_of
-from ._sections import about_data, details, headline, rows_of
+from ._sections import about_data, about_rows, details, headline
+from ._show import show_page
 
-__all__ = ["comparison_page", "detection_page", "evaluation_page", "write_page"]
+__all__ = ["comparison_page", "detection_page", "evaluation_page", "show_page", "write_page"]
 
 
 def evaluation_page(
@@ -153,7 +153,7 @@ def comparison_page(
     models = [found.model for found in result.details if found is not None]
     return page(
         title,
-        section("All rows", table(list(COLUMNS.values()), rows_of(result.rows), n_texts=3, stacked=True)),
+        section("All rows", *about_rows(result.rows), class_="rows"),
         *(part for name in result.data for part in about_data(result, name, n_evidence, n_jobs)),
         origin(
             {name: (data.images, data.labels) for name, data in result.data.items()},

@@ -1,8 +1,11 @@
-"""HTML: elements and plain text in, one page that needs nothing else and runs nothing out."""
+"""HTML: elements and plain text in, one page that needs nothing else out; it runs one script of its own, or none."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -69,20 +72,36 @@ def _cells(head: Sequence[str], row: list[Any], n_texts: int) -> list[Html]:
     return cells
 
 
-def section(title: str, *parts: Any) -> Html:
+def section(title: str, *parts: Any, class_: str | None = None) -> Html:
     """Return a part of the page under a heading."""
-    return element("section", element("h2", title), *parts)
+    return element("section", element("h2", title), *parts, class_=class_)
 
 
-def page(title: str, *parts: Html) -> str:
-    """Return a whole page."""
+def data(name: str, value: Any) -> Html:
+    """Return an element that holds a value as JSON for the page's script: nothing in it can end the element.
+
+    Examples
+    --------
+    >>> data("facts", "</script>")
+    '<script id="facts" type="application/json">"\\\\u003c/script>"</script>'
+    """
+    text = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return element("script", Html(text), id=name, type="application/json")
+
+
+def page(title: str, *parts: Html, script: str = "", style: str = "", class_: str | None = None) -> str:
+    """Return a whole page; `script`, if any, is the only one that may run in it."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"{POLICY}; script-src 'sha256-{digest}'" if script else POLICY
     head = [
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        element("style", Html(STYLE)),
+        element("style", Html(STYLE + style)),
     ]
-    body = element("main", element("h1", title), *parts)
+    body = element("main", element("h1", title), *parts, class_=class_)
+    if script:
+        body = join([body, element("script", Html(script))])
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{join(head)}\n</head>\n{element("body", body)}\n</html>\n'

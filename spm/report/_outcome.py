@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from ._pictures import drawing, thumbnails
 MOST_THUMBNAILS = 600  # on a page
 MOST_OF_A_KIND = 8  # in a class
 MOST_CLASSES = 100  # with thumbnails, or named in the confusion matrix
+MOST_CELLS = 40  # classes of a matrix that is a table
+MOST_OPENED = 240  # thumbnails, or pairs of classes, that the matrix opens
 LONGEST_NAME = 24  # letters, on the axes of the matrix
 PIXELS = 96  # of a page, an inch
 LEAST_SCALE = 0.65  # of a drawing on a narrow screen
@@ -94,8 +97,65 @@ def class_table(outcome: Outcome) -> Html:
     return table(["class", "accuracy %", "tested", "mostly taken for"], rows, n_texts=1)
 
 
-def matrix(outcome: Outcome) -> Html:
-    """Return the confusion matrix as a picture."""
+def matrix(outcome: Outcome, n_jobs: int | None, name: str = "") -> Html:
+    """Return the confusion matrix: a table whose cells open their thumbnails, or of many classes a picture.
+
+    `name` tells it from the other matrices of a page.
+    """
+    if len(outcome.classes) > MOST_CELLS:
+        return _drawn_matrix(outcome)
+    pairs = _pairs(outcome)
+    each = int(np.clip(MOST_OPENED // max(len(pairs), 1), 1, MOST_OF_A_KIND))
+    shown = {pair: spread(tests, each) for pair, tests in pairs.items()}
+    positions = [outcome.test[tests] for tests in shown.values()]
+    pictures = thumbnails(outcome.images, np.concatenate(positions) if positions else [], n_jobs)
+    names, key = outcome.classes, f"m{hashlib.sha256(printable(name).encode()).hexdigest()[:8]}"
+    head = [element("th", ""), *(element("th", element("span", name), scope="col") for name in names)]
+    rows = [
+        element("tr", element("th", name, scope="row"), *(_cell(outcome, i, j, pairs, key) for j in range(len(names))))
+        for i, name in enumerate(names)
+    ]
+    inside = element("table", element("thead", element("tr", *head)), element("tbody", join(rows)), class_="confusion")
+    opened = [
+        element("div", _pair_title(outcome, pair, len(tests), len(pairs[pair])), strip(outcome, tests, pictures, None),
+                class_="pair", id=f"{key}-{pair[0]}-{pair[1]}")
+        for pair, tests in shown.items()
+    ]  # fmt: skip
+    splits = f", over {outcome.n_splits} splits" if outcome.n_splits > 1 else ""
+    of_first = " of the first split" if outcome.n_splits > 1 else ""
+    caption = f"Confusion matrix: per cent of each true class{splits}. Rows are true classes, columns predicted ones; "
+    caption += f"an underlined number opens its photographs{of_first}."
+    table_of = element("div", inside, class_="scrolled", tabindex=0)
+    return element("figure", table_of, element("figcaption", caption), *opened, id=key)
+
+
+def _pairs(outcome: Outcome) -> dict[tuple[int, int], np.ndarray]:
+    """Return the tests of each pair of a true and a predicted class, of the most frequent pairs, wrong ones first."""
+    place = {name: k for k, name in enumerate(outcome.classes.tolist())}
+    found: dict[tuple[int, int], list[int]] = {}
+    for test, (truth, predicted) in enumerate(zip(outcome.truth.tolist(), outcome.predicted.tolist(), strict=True)):
+        found.setdefault((place[truth], place[predicted]), []).append(test)
+    order = sorted(found, key=lambda pair: (pair[0] == pair[1], -len(found[pair]), pair))
+    return {pair: np.array(found[pair]) for pair in order[:MOST_OPENED]}
+
+
+def _cell(outcome: Outcome, i: int, j: int, pairs: Mapping[tuple[int, int], Any], key: str) -> Html:
+    """Return one cell of the matrix, a link where there are thumbnails to open."""
+    count, total = int(outcome.confusion[i, j]), max(int(outcome.confusion[i].sum()), 1)
+    told = f"{outcome.classes[i]} taken for {outcome.classes[j]}: {count} of {total}"
+    share = f"{100 * count / total:.0f}" if count else "·"
+    inside = element("a", share, href=f"#{key}-{i}-{j}", title=told) if (i, j) in pairs else share
+    heat = f"--heat: {100 * count / total:.0f}%" if count else None
+    return element("td", inside, class_="figure", style=heat, title=told)
+
+
+def _pair_title(outcome: Outcome, pair: tuple[int, int], n_shown: int, n: int) -> Html:
+    truth, predicted = (outcome.classes[k] for k in pair)
+    what = f"{truth}, right" if pair[0] == pair[1] else f"{truth}, taken for {predicted}"
+    return element("h4", f"{what}: {f'{n_shown} of {n}' if n > n_shown else n}")
+
+
+def _drawn_matrix(outcome: Outcome) -> Html:
     names = [_short(printable(name)) for name in outcome.classes]
     if len(names) > MOST_CLASSES:
         names = [""] * len(names)

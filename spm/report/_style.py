@@ -68,12 +68,23 @@ tr:has(strong) { background: var(--card); }
 .confusion td:first-child, .confusion td:last-child { min-width: 1.9rem; }
 .confusion td { background: color-mix(in srgb, var(--bar) var(--heat, 0%), transparent); }
 .confusion th[scope=row] { position: sticky; left: 0; background: var(--paper); white-space: nowrap; }
+.confusion a { color: inherit; display: block; margin: -.2rem -.3rem; padding: .2rem .3rem; }
+.pair { display: none; scroll-margin-top: 70vh; padding: .5rem .75rem; margin: .5rem 0; background: var(--card); }
+.pair { border: 1px solid var(--line); border-radius: .375rem; }
+.pair:target { display: block; }
+.pair h4 { margin: 0 0 .375rem; font-size: .9375rem; }
+ul { margin: .25rem 0; padding-left: 1.25rem; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .375rem; padding: .75rem; }
 pre { white-space: pre-wrap; font-size: .875rem; }
 code { font-family: ui-monospace, monospace; }
 dt { font-weight: 600; margin-top: .5rem; }
 dd { margin: 0; }
 @media (max-width: 40rem) {
+  main:has(.charts) { display: flex; flex-direction: column; }
+  main > * { min-width: 0; }
+  main > h1 { order: -3; }
+  .charts { order: -2; }
+  .rows { order: -1; }
   th, td { padding: .3rem; font-size: .8125rem; }
   td:first-child, td:last-child { min-width: 4.75rem; }
   .share { margin: -.3rem; padding: .3rem; }
