@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -371,3 +373,22 @@ def test_trees_of_other_sizes_than_their_forest_are_refused(tmp_path):
     model.n_features_in_ = 2
     with pytest.raises(SpmError, match="decision tree in it leads outside"):
         spm.load(spm.save(model, tmp_path / "model.spm"))
+
+
+def test_loading_brings_no_library_that_the_model_does_not_need(tmp_path):
+    path = spm.save(spm.presets.lazebnik2006(), tmp_path / "m.spm")
+    code = (
+        f"import sys, spm; spm.load({str(path)!r}); print('torch' in sys.modules, len(sys.meta_path))\n"
+        "import skops.io; print('sklearn.svm._classes.SVC' in skops.io._trusted_types.SKLEARN_ESTIMATOR_TYPE_NAMES)"
+    )
+    plain = subprocess.run([sys.executable, "-c", "import sys; print(len(sys.meta_path))"], capture_output=True)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert told == ["False", plain.stdout.decode().strip(), "True"]
+
+
+@pytest.mark.parametrize("package", ["torch", "dask"])
+def test_what_was_left_out_is_there_for_who_asks_for_it(package):
+    pytest.importorskip(package)
+    pytest.importorskip(f"sklearn.externals.array_api_compat.{package}")
+    code = f"import spm.storage._skops as s; s.skops_io(); import sklearn.externals.array_api_compat.{package}.linalg"
+    subprocess.run([sys.executable, "-c", code], check=True)

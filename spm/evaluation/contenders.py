@@ -11,7 +11,6 @@ from uuid import uuid4
 from sklearn.base import clone
 
 from .._tools.text import nearest
-from ..detection.base import Detector
 from ..errors import SpmError
 from ..presets import GROUPS, PRESETS, expand, make
 from ..pyramid.pyramid import SpatialPyramid
@@ -81,7 +80,7 @@ class Own:
     def __init__(self, name: str, model: Any, shared: Mapping[str, Any]) -> None:
         self.name, self.shared = name, shared
         self.base = load(model) if isinstance(model, str | os.PathLike) else model
-        if isinstance(self.base, Detector):
+        if hasattr(self.base, "find"):
             raise SpmError(f"{name} is a detector: spm detect evaluate measures it, compare takes classifiers")
         if isinstance(self.base, type) or not all(hasattr(self.base, part) for part in ("get_params", "predict")):
             raise SpmError(f"models: {name!r} must be an estimator that takes images and predicts, or the path of one")

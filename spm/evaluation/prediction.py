@@ -15,7 +15,6 @@ from .._tools.parallel import progress_bar
 from .._tools.public import public
 from .._tools.settings import usual_settings
 from ..datasets.listing import walk_images
-from ..detection.base import Detector
 from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import check_images
 from ..storage import load
@@ -170,7 +169,7 @@ class _Worker:
         """Return a worker, of a model that can do what is asked."""
         optional(lambda name, value: check_choice(name, value, KINDS))("kind", kind)
         flag("scores", scores)
-        if isinstance(model, Detector):
+        if hasattr(model, "find"):  # a detector, whose modules need not be loaded to know it
             raise SpmError(f"a {type(model).__name__} finds objects: give it to spm detect predict, or use its predict")
         if not hasattr(model, "predict"):
             name = type(model).__name__

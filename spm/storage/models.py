@@ -23,6 +23,7 @@ from ..errors import SpmError
 from ..networks.file import Network
 from ._archive import check_archive, is_sealed, seal
 from ._origin import OF_THIS_MACHINE, differences, origin_of
+from ._skops import skops_io
 from ._trees import check_trees, drop_search_trees, grow_search_trees
 from ._trusted import TRUSTED
 
@@ -62,8 +63,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
     >>> spm.load(path).named_steps["vectorizer"].encoder
     BagOfWords(n_words=50)
     """
-    import skops.io
-
+    skops = skops_io()
     if isinstance(model, type) or not hasattr(model, "get_params"):
         raise SpmError(f"{model!r} is no estimator: give a model such as a preset")
     try:
@@ -71,10 +71,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
         _make_portable(portable)
         origin = origin_of(parts_of(portable)) | {"made_with": made_with()}
         origin["made"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        data = skops.io.dumps({"format": FORMAT, "spm": origin["versions"]["spm"], "origin": origin, "model": portable})
+        data = skops.dumps({"format": FORMAT, "spm": origin["versions"]["spm"], "origin": origin, "model": portable})
     except Exception as error:  # what cannot be copied or written fails in many ways
         raise SpmError(f"the model cannot be saved: a part of it cannot be written ({error})") from error
-    unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
+    unknown = _unknown_types(skops.get_untrusted_types(data=data))
     if unknown:
         raise SpmError(
             f"the model cannot be saved: it holds {', '.join(unknown)}, which load() would not trust: {_instead(model)}"
@@ -167,11 +167,10 @@ def _damaged(path: str | os.PathLike[str]) -> SpmError:
 
 def _unpack(path: str | os.PathLike[str], data: bytes) -> dict[str, Any]:
     """Return what is in a file whose archive was looked over: its types are, before any of them is made."""
-    import skops.io
-
+    skops = skops_io()
     try:
-        unknown = _unknown_types(skops.io.get_untrusted_types(data=data))
-        stored = None if unknown else skops.io.loads(data, trusted=list(TRUSTED))
+        unknown = _unknown_types(skops.get_untrusted_types(data=data))
+        stored = None if unknown else skops.loads(data, trusted=list(TRUSTED))
     except Exception as error:  # a damaged schema fails in many ways
         raise _damaged(path) from error
     if any(name.startswith("spm.") and name.rpartition(".")[2] in _HOMES for name in unknown):  # by a file's place
