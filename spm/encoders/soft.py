@@ -8,6 +8,7 @@ import numpy as np
 
 from .._tools.estimators import learns
 from .._tools.options import Options, number, optional, whole
+from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.nearest import nearest, squared_distances
 from .base import WordEncoder, blocks_of
@@ -84,7 +85,8 @@ class SoftAssignment(WordEncoder):
             self.sigma_ = float(self.sigma)
         else:
             X = np.asarray(X, dtype=np.float32)
-            least = [squared_distances(block, self.words_).min(axis=1) for block in blocks_of(X)]
+            with single_threaded():  # products have the same last bits for any number of BLAS threads around
+                least = [squared_distances(block, self.words_).min(axis=1) for block in blocks_of(X)]
             mean = float(np.concatenate(least).mean(dtype=np.float64))
             self.sigma_ = mean**0.5 if mean > 0 else 1.0
         return self
