@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_detection_detectors import scenes
-from test_report import browser, check  # noqa: F401 (a fixture)
+from test_report import check
 
 import spm
 from spm import cli
@@ -163,6 +163,18 @@ def test_one_seed_is_one_detector_and_memory_changes_nothing(run, model, tmp_pat
         assert run("train", "voc", "-o", tmp_path / "m.spm", *WORDS, *options)[0] == 0
         assert np.array_equal(spm.load(tmp_path / "m.spm").coef_, spm.load(model).coef_)
     assert list((tmp_path / "memory").rglob("*.npz"))
+
+
+def test_what_is_proposed_is_kept_for_whoever_looks_again(run, model, tmp_path):
+    kept = tmp_path / "kept"
+    found, files = [], []
+    for options in ((), ("--memory", kept), ("--memory", kept)):
+        told = json.loads(run("evaluate", model, "voc", "--json", *options)[1])
+        found.append({key: value for key, value in told.items() if key != "seconds"})
+        files.append(sorted((path, path.stat().st_mtime_ns) for path in kept.rglob("*") if path.is_file()))
+    assert found[0] == found[1] == found[2]
+    assert len(files[0]) == 0 and len(files[1]) >= 2 and files[1] == files[2]  # of two images, made once
+    assert run("predict", model, "t0.png", "--memory", kept) == run("predict", model, "t0.png")
 
 
 def test_a_broken_image_stops_a_training_or_is_left_out(run, place, tmp_path):
@@ -354,7 +366,7 @@ def test_its_pictures_are_of_the_right_finds():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_in_a_browser(browser, page, width, scheme):  # noqa: F811 (the fixture)
+def test_in_a_browser(browser, page, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 720}, color_scheme=scheme)
     shown, events, requests = context.new_page(), [], []
     for event in ("console", "pageerror", "dialog"):

@@ -65,6 +65,10 @@ def _add_data(command: argparse.ArgumentParser, parts: tuple[str, ...]) -> None:
     command.add_argument("--images", metavar="DIR", help="where the images of a JSON file lie (default: beside it)")
 
 
+def _add_memory(command: argparse.ArgumentParser, what: str = "proposals here, so that they are made once") -> None:
+    command.add_argument("--memory", metavar="DIR", help=f"keep {what}")
+
+
 def _add_train(command: argparse.ArgumentParser) -> None:
     _add_data(command, PARTS["train"])
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to save the model, such as m.spm")
@@ -85,9 +89,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--proposals", choices=PROPOSALS, default="selective-search", help="where objects may be (default: %(default)s)"
     )
-    command.add_argument(
-        "--memory", metavar="DIR", help="keep proposals and steps here: a training that was stopped goes on"
-    )
+    _add_memory(command, "proposals and steps here: a training that was stopped goes on")
     add_set_option(command, "an option of the preset, such as levels=1,2, of the detector, such as C=0.01, or of its "
                    "steps, such as proposals__max_boxes=500")  # fmt: skip
     add_seed(command)
@@ -107,6 +109,7 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
         "--most", type=_count, default=10, metavar="N", help="objects of a photograph, the surest (default: 10)"
     )
     command.add_argument("--draw", metavar="DIR", help="write the photographs with what was found drawn over them here")
+    _add_memory(command)
     add_json(command)
     add_work_options(command, on_error="skip")
 
@@ -124,6 +127,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
         help=f"by how much a find must overlap an object (default: 0.5); {COCO_RANGE} is the mean over COCO's ten",
     )
     command.add_argument("--report", metavar="FILE", help="write a page about it, such as page.html, with pictures")
+    _add_memory(command)
     add_json(command)
     add_work_options(command)
 
@@ -171,15 +175,16 @@ def _read(arguments: argparse.Namespace, command: str) -> Any:
     return found
 
 
-def _load(path: str) -> Any:
+def _load(arguments: argparse.Namespace) -> Any:
     """Return a saved detector."""
     from ..detection.base import Detector
     from ..storage import load
 
+    path = arguments.model
     model = load(path)
     if not isinstance(model, Detector):
         raise SpmError(f"{path} holds a {type(model).__name__}, which is no detector: spm predict takes it")
-    return model
+    return model.set_params(memory=arguments.memory)
 
 
 def _about(found: Any) -> str:
@@ -243,7 +248,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from ..evaluation.detection import find_objects
 
     places = _places(arguments)
-    model = _load(arguments.model)
+    model = _load(arguments)
     if arguments.least_score is not None:
         model.set_params(least_score=arguments.least_score)
     table = None if arguments.json else _table(arguments.images, model.classes_)
@@ -330,7 +335,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from ..evaluation.detection import find_objects
 
     check_report(arguments)
-    model = _load(arguments.model)
+    model = _load(arguments)
     data = _read(arguments, "evaluate")
     start = time.perf_counter()
     result = find_objects(model, data.data, **work_options(arguments))
