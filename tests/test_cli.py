@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_file_contents(run, folder, tmp_path):
     [
         (
             "n_word=5",
-            "there is no option 'n_word': did you mean n_words.*[?] The preset's own are n_words, levels, C, [^;]*$",
+            "option 'n_word': did you mean n_words.*[?] The preset's own are n_words, levels, max_side, C, [^;]*$",
         ),
         ("vectorizer__encoder__n_wrods=4", "'vectorizer__encoder__n_wrods': did you mean vectorizer__encoder__n_words"),
         ("vectorizer__step=4", "'vectorizer__step': did you mean vectorizer__features__step"),

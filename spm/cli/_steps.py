@@ -132,7 +132,7 @@ def _no_option(name: str, own: list[str], steps: Sequence[str] = ()) -> SpmError
     from ..presets.registry import others_with
 
     near = nearest(name, [*own, *steps])
-    meant = others_with(name) or (f"did you mean {' or '.join(near)}? " if near else "")
+    meant = others_with(name) + (f"did you mean {' or '.join(near)}? " if near else "")
     others = f"; those of its steps are {', '.join(steps)}" if steps and not near else ""
     return SpmError(f"--set: there is no option {name!r}: {meant}The preset's own are {', '.join(own)}{others}")
 

@@ -1,8 +1,9 @@
 """Presets: a paper's name in, a scikit-learn Pipeline, or a detector, with the paper's values out."""
 
+from .best import best_handcrafted
 from .catalogue import overview
 from .detection import DETECTORS, rcnn2014, sppnet2014_detection, words_detection
-from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
+from .handcrafted import fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
 from .networks import hybrid, spp2014, sppnet2014
 from .registry import GROUPS, PRESETS, expand, make
 

@@ -11,7 +11,8 @@ from sklearn.pipeline import Pipeline
 from .._tools.public import public
 from .._tools.text import nearest
 from ..errors import SpmError, check_choice
-from .handcrafted import best_handcrafted, fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
+from .best import best_handcrafted
+from .handcrafted import fisher2010, lazebnik2006, llc2010, phow2008, scspm2009, vlad2010
 from .networks import hybrid, spp2014, sppnet2014
 
 PRESETS: dict[str, Callable[..., Pipeline]] = {
@@ -72,7 +73,7 @@ def make(name: str, **options: Any) -> Pipeline:
     BagOfWords(n_words=100)
     >>> make("lazebnik2006", n_wrods=100)
     Traceback (most recent call last):
-    spm.SpmError: lazebnik2006 has no option 'n_wrods': did you mean n_words? It has n_words, levels, C, ...
+    spm.SpmError: lazebnik2006 has no option 'n_wrods': did you mean n_words? It has n_words, levels, max_side, ...
     """
     own = options_of(PRESETS[check_preset(name, PRESETS)])
     for option in options:
