@@ -105,8 +105,8 @@ def main() -> None:
     head = ["preset", "predict, CPU ms", *(f"{s} / predict" for s in stages), "predict / sum of the stages (quartiles)"]
     note = (
         f"One colour JPEG of {SIZE[0]} x {SIZE[1]} pixels, models trained on {len(train)} photographs of 15-Scene, "
-        f"saved and loaded; one thread. {arguments.runs} turns, in each {arguments.repeats} calls of predict and then of "
-        "every stage by itself, in the processor's seconds; ratios are those within a turn, medians of all."
+        f"saved and loaded; one thread. {arguments.runs} turns, in each {arguments.repeats} calls of predict and then "
+        "of every stage by itself, in the processor's seconds; ratios are those within a turn, medians of all."
     )
     keep("one_photograph", "One photograph", note, table(head, rows))
 
