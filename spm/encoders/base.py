@@ -71,8 +71,9 @@ class EncoderMixin(TransformerMixin):
         return kept[1]
 
     def __getstate__(self) -> Any:
-        state: Any = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_of_words"}
+        state = dict(super().__getstate__() or {}) if hasattr(super(), "__getstate__") else dict(vars(self))
+        state.pop("_of_words", None)
+        return state
 
     def finish(self, statistics: np.ndarray) -> np.ndarray:
         """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, n_words * M): here, leave them."""

@@ -79,7 +79,7 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
                 f"FixedVocabulary takes one column, the words' numbers, got an array of shape {values.shape}"
             )
         words = values.astype(np.int32)
-        whole = values.dtype.kind in "iub" or np.array_equal(words, values)
+        whole = np.can_cast(values.dtype, np.int32) or np.array_equal(words, values)
         if len(words) and (words.min() < 0 or words.max() >= self.n_words or not whole):
             raise SpmError(
                 f"words must be whole numbers in 0..{self.n_words - 1}, got values in {values.min()}..{values.max()}: "

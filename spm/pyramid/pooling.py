@@ -81,7 +81,8 @@ class Pooler:
         self.on_map = _are_plain(codes) and are_regular(extents, border)
         self.on_points = not self.on_map and bool((extents[:, :2] == extents[:, 2:]).all())
         if self.on_map:
-            self.extents, self.moments = extents, np.ascontiguousarray(self.moments)
+            self.extents = extents
+            self.weights, self.moments = np.ascontiguousarray(self.weights), np.ascontiguousarray(self.moments)
             many = how == "max" and n_regions >= MANY
             self.cells = squares_of(self.moments, border) if many else self.moments
             return
