@@ -12,6 +12,7 @@ import spm
 from spm import presets
 from spm.images import Mirror, content_of, read_image, reading_once, see_image
 from spm.images import reading as reader
+from spm.storage import _give_defaults
 
 SIZE = (602, 805)  # height and width: multiples of neither 8 nor 4
 EXTRACTORS = {
@@ -260,10 +261,6 @@ def test_models_from_before_it_have_the_default(tmp_path):
     model = spm.PyramidVectorizer(features=spm.DenseSIFT(), encoder=spm.BagOfWords(n_words=3), random_state=0)
     model.fit([scene((64, 64))])
     del model.features.max_side, model.features_.max_side
-    model.features_.get_params = model.features.get_params = None  # as a file holds it: attributes alone
-    del model.features_.get_params, model.features.get_params
-    from spm.storage import _give_defaults
-
     for part in (model.features, model.features_):
         _give_defaults(part)
     assert model.features_.max_side is None and model.transform([scene((64, 64))]).shape == (1, 63)

@@ -145,6 +145,9 @@ def in_order(
     if batch is None:
         batch = 1 if total is None else min(max(total // TASKS, 1), MOST_PER_TASK)
     batches = _batched(items, batch)
+    if total == 1 and _active_threads():  # a pool and a bar take longer than the stages around a small image
+        yield from _Workers().call(function, list(items))
+        return
     with progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
         backend = joblib.parallel.get_active_backend(prefer="threads")[0]
@@ -160,6 +163,13 @@ def in_order(
                 bar.update(len(results))
         finally:
             workers.stop()
+
+
+def _active_threads() -> bool:
+    """Whether workers are threads, as the caller has it."""
+    import joblib
+
+    return getattr(joblib.parallel.get_active_backend(prefer="threads")[0], "uses_threads", False)
 
 
 def _from_threads(work: Callable[[Any], T], batches: Iterable[Any], n_threads: int) -> Iterator[T]:
@@ -204,7 +214,7 @@ def each_in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_job
     import joblib
 
     items = list(items)
-    n_threads = min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
+    n_threads = 1 if len(items) < 2 else min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
     with single_threaded():
         yield from _from_threads(function, items, max(n_threads, 1))
 

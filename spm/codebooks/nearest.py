@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .._tools.numba import njit
+
+PRODUCTS, LEAST_ROWS = 2**21, 1024  # of descriptors with words held at once, and descriptors at least
 
 
 def squared_distances(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
@@ -64,21 +68,54 @@ def nearest(distances: np.ndarray, k: int) -> np.ndarray:
     return found
 
 
-def nearest_words(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
+def nearest_words(X: np.ndarray, centers: np.ndarray | Centres) -> np.ndarray:
     """Return the nearest centre of every descriptor, ties to the first.
 
     Parameters
     ----------
     X : ndarray of shape (N, D), float32
-    centers : ndarray of shape (K, D), float32
+        Taken in blocks, so that no more than 8 MB of products, or those of 1024 descriptors, are held.
+    centers : ndarray of shape (K, D), float32, or Centres
 
     Returns
     -------
     ndarray of shape (N,), int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearest_words(np.float32([[1, 0], [3, 3]]), np.float32([[0, 0], [4, 4]]))
+    array([0, 1])
     """
-    start = centers[0].astype(np.float64)
-    offsets = centers - start  # the centres themselves, far from zero, would drown their differences in rounding
-    halves = offsets @ start + 0.5 * np.square(offsets).sum(axis=1)
-    products = X @ offsets.T.astype(np.float32)  # (N, K)
-    products -= halves.astype(np.float32)
-    return products.argmax(axis=1)
+    own = centers if isinstance(centers, Centres) else Centres.of(centers)
+    rows = max(LEAST_ROWS, PRODUCTS // len(own.halves))
+    found = np.empty(len(X), dtype=np.int64)
+    for start in range(0, len(X), rows):
+        block = slice(start, start + rows)
+        products = X[block] @ own.offsets  # (n, K)
+        products -= own.halves
+        products.argmax(axis=1, out=found[block])
+    return found
+
+
+class Centres(NamedTuple):
+    """What `nearest_words` needs of centres, made once for many images.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (D, K), float32
+        How far each centre is from the first: those far from zero would drown their differences in rounding.
+    halves : ndarray of shape (K,), float32
+        What is taken from the products with the offsets before they are compared.
+    """
+
+    offsets: np.ndarray
+    halves: np.ndarray
+
+    @classmethod
+    def of(cls, centers: np.ndarray) -> Centres:
+        """Return what is needed of centres of shape (K, D)."""
+        start = centers[0].astype(np.float64)
+        offsets = centers - start
+        halves = offsets @ start + 0.5 * np.square(offsets).sum(axis=1)
+        return cls(offsets.T.astype(np.float32), halves.astype(np.float32))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -13,9 +14,11 @@ from .._tools.options import Options, anything, check_options, progress, seed, w
 from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.kmeans import kmeans
-from ..codebooks.nearest import nearest_words
+from ..codebooks.nearest import Centres, nearest_words
 from ..errors import SpmError
 from .codes import Codes
+
+T = TypeVar("T")
 
 
 @public()
@@ -59,6 +62,18 @@ class EncoderMixin(TransformerMixin):
         check_is_fitted(self)
         codes = self.encode(validate_data(self, X, dtype=np.float32, reset=False))
         return self.finish(codes.toarray()[None])[0]
+
+    def of_words(self: Any, make: Callable[[np.ndarray], T]) -> T:
+        """Return ``make(self.words_)``, kept beside the words for the next image; it is never saved or pickled."""
+        kept = vars(self).get("_of_words")
+        if kept is None or kept[0] is not self.words_:
+            kept = self._of_words = self.words_, make(self.words_)
+        return kept[1]
+
+    def __getstate__(self) -> Any:
+        state = dict(super().__getstate__() or {}) if hasattr(super(), "__getstate__") else dict(vars(self))
+        state.pop("_of_words", None)
+        return state
 
     def finish(self, statistics: np.ndarray) -> np.ndarray:
         """Centre and scale the pooled codes of each cell, shape (n_regions, n_cells, n_words * M): here, leave them."""
@@ -119,6 +134,7 @@ class WordEncoder(EncoderMixin, BaseEstimator):
             words = fitted.cluster_centers_
         self.assigner_ = fitted if hasattr(fitted, "assign") else None
         self.words_ = np.ascontiguousarray(words, dtype=np.float32)
+        self.of_words(Centres.of)
         return self
 
     def _cluster(self, X: np.ndarray) -> Any:
@@ -137,7 +153,9 @@ class WordEncoder(EncoderMixin, BaseEstimator):
     def _assign(self, values: np.ndarray) -> np.ndarray:
         """Return one word of each descriptor, (N, D): the nearest, or what the clusterer's own `assign` finds."""
         values = np.ascontiguousarray(values, dtype=np.float32)
-        return nearest_words(values, self.words_) if self.assigner_ is None else self.assigner_.assign(values)
+        if self.assigner_ is not None:
+            return self.assigner_.assign(values)
+        return nearest_words(values, self.of_words(Centres.of))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the words' names, ``word0`` and on."""

@@ -64,7 +64,7 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
             If `values` are not words.
         """
         words = self._check_words(values)
-        ones = np.ones(words.shape, dtype=np.float32)
+        ones = np.broadcast_to(np.float32(1), words.shape)  # of no size: there may be one of these for every pixel
         return Codes(words, ones, ones, self.n_words)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -79,7 +79,8 @@ class FixedVocabulary(EncoderMixin, BaseEstimator):
                 f"FixedVocabulary takes one column, the words' numbers, got an array of shape {values.shape}"
             )
         words = values.astype(np.int32)
-        if len(words) and (words.min() < 0 or words.max() >= self.n_words or not np.array_equal(words, values)):
+        whole = np.can_cast(values.dtype, np.int32) or np.array_equal(words, values)
+        if len(words) and (words.min() < 0 or words.max() >= self.n_words or not whole):
             raise SpmError(
                 f"words must be whole numbers in 0..{self.n_words - 1}, got values in {values.min()}..{values.max()}: "
                 "give n_words of the features, 8 for each scale of EdgePoints and 256 for CensusTransform"

@@ -118,12 +118,13 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         options = {"n_iter": self.n_iter, "random_state": self.random_state}
         with single_threaded():  # products have the same last bits for any number of BLAS threads around
             self.words_ = learn_words(X, self.n_words, self.alpha, n_jobs=self.n_jobs, verbose=self.verbose, **options)
+        self.of_words(gram_of)
         return self
 
     def encode(self, values: np.ndarray) -> Codes:
         """Return the codes of descriptors of shape (N, D): the weights of the words that rebuild them."""
         values = self.descriptors(values)
-        gram = self.words_ @ self.words_.T
+        gram = self.of_words(gram_of)
         parts = [_nonzero(sparse_codes(block @ self.words_.T, gram, self.alpha)) for block in blocks_of(values, CODED)]
         words, weights, counts = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         weights = np.abs(weights) if self.absolute else weights
@@ -133,6 +134,17 @@ class SparseCoding(EncoderMixin, BaseEstimator):
         """Return the words' names, ``word0`` and on."""
         check_is_fitted(self)
         return word_names(len(self.words_))
+
+
+def gram_of(words: np.ndarray) -> np.ndarray:
+    """Return the products of words with each other: shape (K, K).
+
+    Examples
+    --------
+    >>> gram_of(np.eye(2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return words @ words.T
 
 
 def _nonzero(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -76,30 +76,34 @@ class Pooler:
     ) -> None:
         self.codes, self.border, self.how = codes, border, how
         self.words = np.ascontiguousarray(codes.words, dtype=np.int32)
-        self.weights = np.ascontiguousarray(codes.weights, dtype=np.float32)
-        self.moments = np.ascontiguousarray(codes.moments, dtype=np.float32)
+        self.weights, self.moments = (np.asarray(array, dtype=np.float32) for array in (codes.weights, codes.moments))
         self.edges = np.array(border[::-1], dtype=np.float64)
         self.on_map = _are_plain(codes) and are_regular(extents, border)
         self.on_points = not self.on_map and bool((extents[:, :2] == extents[:, 2:]).all())
         if self.on_map:
             self.extents = extents
+            self.weights, self.moments = np.ascontiguousarray(self.weights), np.ascontiguousarray(self.moments)
             many = how == "max" and n_regions >= MANY
             self.cells = squares_of(self.moments, border) if many else self.moments
             return
-        self.extents = np.ascontiguousarray(extents, dtype=np.float64)
-        if self.on_points and self.moments.shape[1] == 1:
+        self.extents = extents
+        if self.on_points and self.moments.shape[1] == 1:  # of words there may be one for every pixel
             self._sort()
+        else:
+            self.weights, self.moments = np.ascontiguousarray(self.weights), np.ascontiguousarray(self.moments)
+            self.extents = np.ascontiguousarray(extents, dtype=np.float64)
 
     def _sort(self) -> None:
         """Bring points into the order of their rows, and multiply their moment into the weights."""
         down = self.extents[:, 1]
-        products = self.weights * self.moments if self.how == "max" else self.weights * self.moments.astype(np.float64)
+        kind = np.float32 if self.how == "max" else np.float64
+        products = np.multiply(self.weights, self.moments, dtype=kind)
         if self.how == "max":
             products[self.weights == 0] = np.nan  # an empty slot
         if (down[1:] < down[:-1]).any():
             order = np.argsort(down, kind="stable")
             self.words, products, self.extents = self.words[order], products[order], self.extents[order]
-        self.products, self.places = products, np.ascontiguousarray(self.extents[:, :2])
+        self.products, self.places = products, np.ascontiguousarray(self.extents[:, :2], dtype=np.float64)
 
     def pool(self, regions: np.ndarray, levels: Levels) -> np.ndarray:
         """Return what the cells of every region hold: shape (R, n_cells, n_words * M), float32."""
