@@ -49,6 +49,8 @@ def files(size=(37, 29)):
     found = {}
     for ending, (kind, mode, options) in WRITTEN.items():
         image = Image.fromarray(pixels)
+        if mode == "F":  # floats lie in 0..1
+            image = Image.fromarray((pixels[:, :, 0] / 255).astype(np.float32))
         image = image.convert("L").convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
         file = io.BytesIO()
         try:
