@@ -14,7 +14,7 @@ An image travels through these folders, in this order::
     evidence/      a decision -> votes
     plots/  report/  cli/                               figures, pages, commands
 
-What they stand on: `errors.py`, `images/`, `boxes.py`, `_tools/`; beside them: `datasets/`, `storage.py`.
+What they stand on: `errors.py`, `images/`, `boxes.py`, `_tools/`; beside them: `datasets/`, `storage/`.
 """
 
 from __future__ import annotations

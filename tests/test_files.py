@@ -1,12 +1,16 @@
 """Files are written whole or not at all, by however many at once."""
 
+import hashlib
+import http.server
 import os
 import stat
 import threading
+import time
 
 import pytest
 
 import spm
+from spm._tools.download import retrieve
 from spm._tools.files import write_whole
 
 
@@ -52,3 +56,46 @@ def test_permissions_are_those_of_the_file_that_was_there_or_of_any_new_one(tmp_
 def test_no_folder_is_one_clear_error(tmp_path):
     with pytest.raises(spm.SpmError, match="it cannot be saved"):
         write_whole(tmp_path / "none" / "a", b"", "it")
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Gives a file in pieces, with time between them for others to come."""
+
+    content, asked = bytes(range(256)) * 2000, []
+
+    def do_GET(self):
+        self.asked.append(self.headers.get("Range"))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        for start in range(0, len(self.content), 64_000):
+            self.wfile.write(self.content[start : start + 64_000])
+            time.sleep(0.02)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_several_that_fetch_one_archive_at_once_bring_it_once(tmp_path):
+    """They would share one part file, and each write into the other's."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    digest = hashlib.sha256(Slow.content).hexdigest()
+    url = f"http://127.0.0.1:{server.server_port}/a.zip"
+    found, errors = [], []
+
+    def fetch():
+        try:
+            found.append(retrieve({"name": "a.zip", "urls": [url], "hash": f"sha256:{digest}"}, tmp_path).read_bytes())
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.shutdown()
+    server.server_close()
+    assert errors == [] and found == [Slow.content] * 4
+    assert Slow.asked == [None] and os.listdir(tmp_path) == ["a.zip"]

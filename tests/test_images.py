@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugi
 
 import spm.images
 from spm._tools import image_files
-from spm._tools.image_files import image_suffixes
+from spm._tools.image_files import NOT_READ, READ, image_suffixes
 from spm.errors import ImageError, SpmError
 from spm.images import MAX_PIXELS, content_of, name_of, read_image
 
@@ -660,6 +662,44 @@ def test_every_file_that_can_be_read_has_an_extension_of_the_list(tmp_path):
     wanted |= {".avif"} if features.check("avif") else set()
     assert wanted | {".mpo"} <= read | {".mpo"} <= image_suffixes()
     assert not {".eps", ".ps", ".pdf", ".mpg", ".h5", ".wmf", ".txt", ""} & image_suffixes()
+
+
+def iptc(content: bytes) -> bytes:
+    """Return an IPTC record that wraps another file."""
+
+    def field(record, number, data):
+        return struct.pack(">BBBH", 0x1C, record, number, len(data)) + data
+
+    head = field(3, 60, b"\1\0") + field(3, 20, b"\0\0\0\x08") + field(3, 30, b"\0\0\0\x08") + field(3, 120, b"\5\0")
+    return head + field(8, 10, content)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n0 0 8 8 rectfill\nshowpage\n"
+
+
+@pytest.mark.parametrize(
+    "content", [EPS, iptc(EPS), iptc(b"P5\n8 8\n255\n" + bytes(64))], ids=["EPS", "in IPTC", "IPTC"]
+)
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.eps", "photo.iim"])
+def test_no_file_reaches_a_program_that_would_draw_it(tmp_path, monkeypatch, content, name):
+    """Whatever it is called, and whatever is around it."""
+    Image.init()
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match="no image that Pillow can read"):
+        read_image(tmp_path / name)
+
+
+def test_every_format_of_pillows_is_on_one_of_two_lists():
+    """A new one is read only when somebody has looked at it; none of those that are read starts a program."""
+    Image.init()
+    own = {kind for kind, (opener, _) in Image.OPEN.items() if opener.__module__.startswith("PIL.")}
+    assert own - READ - set(NOT_READ) - {"FPX", "MIC"} == set()
+    for kind in own & READ - {"JPEG", "MPO"}:  # JPEG's plugin can start djpeg, where a program asks it to
+        source = Path(inspect.getsourcefile(Image.OPEN[kind][0])).read_text()
+        assert not re.search(r"subprocess\.(check_)?(call|run)|os\.system", source), kind
+    assert not set(NOT_READ) & READ
 
 
 def test_what_a_plugin_adds_to_pillow_is_read_and_listed(tmp_path, monkeypatch):

@@ -12,10 +12,10 @@ IMAGES = np.random.default_rng(1).integers(0, 256, (12, 72, 80), dtype=np.uint8)
 Y = ["a", "b"] * 6
 DIRECT = {
     "BagOfWords": spm.BagOfWords(n_words=32, random_state=0),
-    "FisherVector": spm.FisherVector(n_words=8, random_state=0),
+    "FisherVector": spm.FisherVector(n_words=16, random_state=0),
     "LLC": spm.LLC(n_words=32, random_state=0),
     "SoftAssignment": spm.SoftAssignment(n_words=32, random_state=0),
-    "SparseCoding": spm.SparseCoding(n_words=64, random_state=0),
+    "SparseCoding": spm.SparseCoding(n_words=64, n_iter=2, random_state=0),
     "VLAD": spm.VLAD(n_words=16, random_state=0),
     "VocabularyTree": spm.VocabularyTree(branching=4, depth=2, random_state=0),
 }

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._tools.files import locked_folder
 from .._tools.public import public
 from ..errors import SpmError
 
@@ -135,6 +136,8 @@ def has_archive(archive: dict[str, Any], data_home: Path) -> bool:
 def retrieve(archive: dict[str, Any], data_home: Path) -> Path:
     """Bring an archive of the registry into `data_home`, trying its addresses in turn, and check its hash.
 
+    Of several processes that ask for one archive at once the first brings it, and the others wait and find it there.
+
     Parameters
     ----------
     archive : dict
@@ -151,6 +154,12 @@ def retrieve(archive: dict[str, Any], data_home: Path) -> Path:
     SpmError
         When no address brings the file: what came of each, and how to go on without a network.
     """
+    data_home.mkdir(parents=True, exist_ok=True)
+    with locked_folder(data_home, archive["name"]):
+        return _retrieve(archive, data_home)
+
+
+def _retrieve(archive: dict[str, Any], data_home: Path) -> Path:
     import pooch
     import requests
 

@@ -24,8 +24,16 @@ NOT_READ = {
     "BUFR": "weather data",
     "GRIB": "weather data",
     "HDF5": "a container of arrays",
+    "IPTC": "a wrapper of another file",
 }
-"""Formats that Pillow knows by sight and cannot turn into pixels by itself."""
+"""Formats that Pillow knows and cannot turn into pixels by itself: the first starts another program, the last opens
+what is in it, of whatever format, the first too."""
+
+_USUAL = "AVIF BMP DIB GIF ICNS ICO JPEG JPEG2000 MPO PNG PPM TIFF WEBP"
+_RARE = "BLP CUR DCX DDS FITS FLI FTEX GBR IM IMT MCIDAS MSP PCD PCX PIXAR PSD QOI SGI SPIDER SUN TGA XBM XPM XVTHUMB"
+READ = frozenset(f"{_USUAL} {_RARE}".split())
+"""Pillow's formats that are read: each decodes what is in the file by itself. What comes to Pillow later is not among
+them; what the caller has registered himself, such as HEIF, is read."""
 
 _MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -51,8 +59,14 @@ def image_suffixes() -> frozenset[str]:
     (True, False)
     """
     Image.init()
-    known = {suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN and kind not in NOT_READ}
+    known = {suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN and _is_read(kind)}
     return frozenset(known.union(_MORE_SUFFIXES))
+
+
+def _is_read(kind: str) -> bool:
+    """Whether a format is on the list, or of a plugin that is not Pillow's."""
+    opener = Image.OPEN[kind][0]
+    return kind in READ or (kind not in NOT_READ and not getattr(opener, "__module__", "PIL").startswith("PIL."))
 
 
 def open_regular(path: str) -> IO[bytes]:
@@ -97,10 +111,10 @@ def identify(file: IO[bytes]) -> Image.Image:
             tried.add(kind)
             opener, accepts = Image.OPEN[kind]
             accepted = accepts is None or _accepts(accepts, prefix)
-            if kind in NOT_READ and accepts is None:  # Pillow's plugin would have to try
+            if not _is_read(kind):
+                if accepted and accepts is not None:  # else Pillow's plugin would have to try
+                    raise UnidentifiedImageError(f"it is {NOT_READ.get(kind, 'of a kind that is not read')} ({kind})")
                 continue
-            if accepted and kind in NOT_READ:
-                raise UnidentifiedImageError(f"it is {NOT_READ[kind]} ({kind})")
             if isinstance(accepted, str):  # why this format is not supported
                 said.append(accepted)
             elif accepted:

@@ -27,7 +27,7 @@ _MADE = "RandomState RandomGenerator Object Type Function Tree Loss"
 LOADERS = frozenset(f"{kind}Node" for kind in f"{_PLAIN} {_MADE}".split())
 """What skops may make of a part; among what is left out are bound methods, partial functions and calls."""
 
-PROTOCOLS = (2,)  # of skops, since 0.13
+PROTOCOLS = (2,)  # of skops, which is there since 0.11 at the latest; older ones are read by older code
 
 
 # The seal

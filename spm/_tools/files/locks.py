@@ -20,8 +20,8 @@ def locked(file: Any, what: str) -> Iterator[None]:
 
     Parameters
     ----------
-    file : file
-        Open for writing.
+    file : file or int
+        Open for writing; or the number of an open folder.
     what : str
         What waits, for the log, such as "vectors.npy".
 
@@ -32,7 +32,7 @@ def locked(file: Any, what: str) -> Iterator[None]:
     ...     file.write(b"alone")
     5
     """
-    handle = file.fileno()
+    handle = file if isinstance(file, int) else file.fileno()
     take, free = _system()
     with suppress(OSError):  # no locks here
         if not take(handle, False):
@@ -76,3 +76,24 @@ def _system() -> tuple[Any, Any]:
         return True
 
     return take_lock, lambda handle: fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+@contextmanager
+def locked_folder(folder: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Hold a folder, in the same way; nothing is written into it. Where folders cannot be held, nothing is.
+
+    Examples
+    --------
+    >>> with locked_folder(os.curdir, "it"):
+    ...     pass
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # such as Windows
+        yield
+        return
+    try:
+        with locked(handle, what):
+            yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,123 @@
+"""Hostile input: whatever comes, a result or one SpmError; benchmarks/hostile_inputs.py tries 10^5."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hostile_files import broken, files
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import spm
+from spm.boxes import check_boxes
+from spm.errors import ImageError, SpmError
+from spm.images import read_image
+
+FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+FILES = files()
+VEC = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=3), random_state=0)
+VEC.fit(np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8))
+
+numbers = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.text(max_size=5))
+things = st.recursive(
+    numbers,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=8,
+)
+dtypes = st.one_of(
+    hnp.integer_dtypes(), hnp.unsigned_integer_dtypes(), hnp.floating_dtypes(), hnp.complex_number_dtypes(),
+    hnp.boolean_dtypes(), hnp.unicode_string_dtypes(max_len=3), hnp.datetime64_dtypes(),
+)  # fmt: skip
+arrays = dtypes.flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=24))
+)
+
+
+def result_or_error(make):
+    """Return what it makes, or None for an error of spm's; all others are let through."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return make()
+        except SpmError as error:
+            assert str(error)
+            return None
+
+
+@pytest.mark.parametrize("ending", FILES)
+def test_broken_files_of_every_format(ending, tmp_path):
+    random, path, others = np.random.default_rng(1), tmp_path / f"a.{ending}", list(FILES.values())
+    path.write_bytes(FILES[ending])
+    assert read_image(path).shape == (29, 37, 3) or ending in ("ico", "icns")
+    refused = 0
+    for _ in range(12):
+        path.write_bytes(broken(FILES[ending], random, others))
+        image = result_or_error(lambda: read_image(path))
+        refused += image is None
+        assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3)
+    assert refused  # they are broken
+
+
+@FEW
+@given(arrays)
+def test_arrays_of_any_kind(array):
+    image = result_or_error(lambda: read_image(array))
+    assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3)
+
+
+@FEW
+@given(things)
+def test_things_that_are_no_images(thing):
+    with pytest.raises(SpmError):
+        VEC.transform(thing)
+
+
+@FEW
+@given(st.one_of(arrays, things, st.lists(st.lists(st.floats(), min_size=4, max_size=4), min_size=1, max_size=3)))
+def test_boxes_of_any_kind(boxes):
+    checked = result_or_error(lambda: check_boxes(boxes))
+    assert checked is None or (checked.ndim == 2 and checked.shape[1] == 4 and np.isfinite(checked).all())
+
+
+@FEW
+@given(st.lists(st.lists(st.floats(-60, 60), min_size=4, max_size=4), min_size=1, max_size=3))
+def test_vectors_of_any_boxes_are_finite(boxes):
+    image = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
+    vectors = result_or_error(lambda: VEC.transform_regions(image, boxes))
+    assert vectors is None or (vectors.shape == (len(boxes), VEC.n_features_out_) and np.isfinite(vectors).all())
+
+
+ESTIMATORS = [
+    spm.PyramidVectorizer(), spm.DenseSIFT(), spm.BagOfWords(), spm.SpatialPyramid(), spm.KernelSVC(), spm.VLAD(),
+    spm.FisherVector(), spm.SparseCoding(), spm.LLC(), spm.HomogeneousMap(),
+]  # fmt: skip
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
+ROWS = np.abs(np.random.default_rng(0).normal(size=(2, 4))).astype(np.float32)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
+def test_options_of_any_value(estimator):
+    """What an option cannot be is said by name before anything is done."""
+    names = sorted(set(estimator.get_params(deep=False)) - {"random_state", "verbose", "n_jobs", "memory"})
+
+    @FEW
+    @given(st.sampled_from(names), st.one_of(st.text(max_size=4), st.complex_numbers(), st.binary(max_size=3)))
+    def with_option(name, value):
+        changed = type(estimator)(**{**estimator.get_params(deep=False), name: value})
+        if isinstance(changed, spm.SpatialPyramid):
+            result_or_error(changed.grids)
+        elif isinstance(changed, spm.DenseSIFT):
+            result_or_error(lambda: changed.extract(IMAGES[0]))
+        else:
+            images = isinstance(changed, spm.PyramidVectorizer)
+            result_or_error(lambda: changed.fit(IMAGES if images else ROWS, [0, 1]))
+
+    with_option()
+
+
+def test_an_image_of_too_many_pixels_is_refused_unread(tmp_path):
+    head = b"P5\n200000 200000\n255\n"
+    (tmp_path / "a.pgm").write_bytes(head + bytes(100))
+    with pytest.raises(ImageError, match="pixels"):
+        read_image(tmp_path / "a.pgm")
