@@ -48,8 +48,8 @@ def info(path: str | os.PathLike[str]) -> Identity:
         those in which it differs from that, by the names that ``--set`` and `set_params` take; ``classes``, the list
         of its labels, or None; ``n_features``, the length of an image's vector, or None; ``networks``, a list of dicts
         with the ``bytes`` and the ``digest`` of each as it is in the file, cut behind its layers; ``made``, when it
-        was saved, in UTC, or None for files of early versions; ``made_with``, versions by name; ``differs``, by name the version there and the one here, None
-        for what is missing.
+        was saved, in UTC, or None for files of early versions; ``made_with``, versions by name; ``differs``, by name
+        the version there and the one here, None for what is missing.
 
     Raises
     ------
