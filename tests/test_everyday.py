@@ -139,6 +139,7 @@ def test_what_does_not_fit_a_table_is_refused(run, tmp_path):
         (("evaluate", "photos", "--labels", "none.csv"), "none.csv: the table cannot be read"),
         (("compare", "--labels", "labels.csv"), "--labels, --train-list, --n-train and --splits are for a FOLDER"),
         (("evaluate", *LABELS, "--csv", "--json"), "give one of --json and --csv"),
+        (("compare", *LABELS, "--presets", "m.spm", "--set", "n_words=5"), "--set is about presets: models from files"),
     ):
         status, out, err = run(*arguments)
         assert (status, out) == (1, "") and "spm: error: " in err and message in err, err
