@@ -424,6 +424,17 @@ def test_help_ends_with_three_examples_that_can_be_parsed(run):
         cli._parser().parse_args(words[1:])
 
 
+def test_a_model_is_made_and_asked_as_a_program(tmp_path):
+    status, out, err = program("train", *LABELS, "-o", tmp_path / "x.spm", *SMALL)
+    assert (status, err) == (0, "") and out.endswith("3 classes from 12 images, 6 left for testing\n")
+    status, out, err = program("info", tmp_path / "x.spm")
+    assert (status, err) == (0, "") and "across, down, plain" in out and "n_words=6" in out
+    status, out, err = program("presets")
+    assert (status, err) == (0, "") and out.splitlines()[1].startswith("lazebnik2006 ")
+    status, out, err = program("presets", "lazebnik2060")
+    assert (status, out) == (1, "") and "did you mean 'lazebnik2006'?" in err
+
+
 # The nearest right option
 
 
