@@ -24,7 +24,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder with what examples name: photos/, train.txt, labels.csv, holiday.jpg, broken.jpg and net.onnx."""
+    """What the guide's examples name: photos/, train.txt, labels.csv, holiday.jpg, broken.jpg and net.onnx."""
     scenes = spm.datasets.make_layouts(8, size=64, n_classes=2)
     for i, scene in enumerate(scenes.data):
         path = tmp_path / "photos" / ("coast", "forest")[i // 8] / f"{i % 8 + 1}.jpg"

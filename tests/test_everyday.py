@@ -139,6 +139,7 @@ def test_what_does_not_fit_a_table_is_refused(run, tmp_path):
         (("evaluate", "photos", "--labels", "none.csv"), "none.csv: the table cannot be read"),
         (("compare", "--labels", "labels.csv"), "--labels, --train-list, --n-train and --splits are for a FOLDER"),
         (("evaluate", *LABELS, "--csv", "--json"), "give one of --json and --csv"),
+        (("compare", *LABELS, "--presets", "m.spm", "--set", "n_words=5"), "--set is about presets: models from files"),
     ):
         status, out, err = run(*arguments)
         assert (status, out) == (1, "") and "spm: error: " in err and message in err, err
@@ -421,6 +422,17 @@ def test_help_ends_with_three_examples_that_can_be_parsed(run):
     for line in examples:
         words = re.split(r"\s{2,}", line.strip())[0].split()
         cli._parser().parse_args(words[1:])
+
+
+def test_a_model_is_made_and_asked_as_a_program(tmp_path):
+    status, out, err = program("train", *LABELS, "-o", tmp_path / "x.spm", *SMALL)
+    assert (status, err) == (0, "") and out.endswith("3 classes from 12 images, 6 left for testing\n")
+    status, out, err = program("info", tmp_path / "x.spm")
+    assert (status, err) == (0, "") and "across, down, plain" in out and "n_words=6" in out
+    status, out, err = program("presets")
+    assert (status, err) == (0, "") and out.splitlines()[1].startswith("lazebnik2006 ")
+    status, out, err = program("presets", "lazebnik2060")
+    assert (status, out) == (1, "") and "did you mean 'lazebnik2006'?" in err
 
 
 # The nearest right option

@@ -113,6 +113,8 @@ def check_preset_options(names: Sequence[str], options: dict[str, Any]) -> None:
     """Refuse an option that none of the presets has."""
     from ..presets import expand
 
+    if options and not names:
+        raise SpmError("--set is about presets: models from files have options of their own")
     own = list(dict.fromkeys(option for name in expand(names) for option in _options_of(name)))
     for name in options:
         if name not in own:

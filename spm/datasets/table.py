@@ -115,9 +115,9 @@ def load_table(
     if on_error == "raise" and rows.faults:
         raise _error(columns, rows)
     skipped = [(os.path.join(folder, name), f"{where}: {why}") for where, name, why in rows.faults]
-    used = {os.path.normpath(path) for path in rows.data}
-    unlisted = [] if images is None else [path for path in walk_images(folder) if os.path.normpath(path) not in used]
-    skipped += [(path, NOT_LISTED) for path in unlisted if path not in dict(skipped)]
+    known = {os.path.abspath(path) for path in [*rows.data, *(path for path, _ in skipped)]}
+    if images is not None:
+        skipped += [(path, NOT_LISTED) for path in walk_images(folder) if os.path.abspath(path) not in known]
     _tell(columns.source, folder, skipped)
     if not rows.data:
         raise SpmError(f"{columns.source}: no row is left that can be used")
@@ -235,7 +235,7 @@ class _Rows:
             self.data.append(path)
             self.labels.append(label)
             self.parts += [] if part is None else [PART_OF[part.lower()]]
-            self._seen[os.path.normpath(path)] = where, label
+            self._seen[os.path.abspath(path)] = where, label
         else:
             self.faults.append((where, name, fault or ""))
 
@@ -255,7 +255,7 @@ class _Rows:
         if path is None:
             self.n_missing += 1
             return f"there is no file {name!r} in {self.files.folder}"
-        where, before = self._seen.get(os.path.normpath(path), ("", label))
+        where, before = self._seen.get(os.path.abspath(path), ("", label))
         if where:
             other = "" if before == label else f", there as {before!r} and here as {label!r}"
             return f"{name!r} was listed before, on {where}{other}"

@@ -131,9 +131,12 @@ def recognise(model: Any) -> tuple[str | None, dict[str, Any]]:
 
 def _embedded(model: Any) -> dict[str, Any]:
     """Return the options of a model whose networks are cut as `save` cuts them; the model is changed."""
-    for part in list(parts_of(model)):
-        if hasattr(part, "embed_network"):
-            part.embed_network()
+    try:
+        for part in list(parts_of(model)):
+            if hasattr(part, "embed_network"):
+                part.embed_network()
+    except SpmError:  # the package that cuts is missing: then networks are told as other ones
+        return {}
     return _options(model)
 
 
