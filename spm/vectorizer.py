@@ -207,9 +207,9 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         check_is_fitted(self)
         if out is None:
             return self.transform_pyramids(X, [self.pyramid_])[0]
-        make = partial(self._vectors_of, plan=self._plan([None]), dtype=self.dtype)
         told: Any = {"made_by": self, "n_values": self.n_values(), "dtype": self.dtype}
-        return rows_to_file(out, check_images(X), make, **told, n_jobs=self.n_jobs, verbose=self.verbose)
+        road = self.road([None]).vectors_of
+        return rows_to_file(out, check_images(X), road, **told, n_jobs=self.n_jobs, verbose=self.verbose)
 
     def transform_pyramids(self, X: Any, pyramids: Sequence[SpatialPyramid]) -> list[np.ndarray]:
         """Return what `transform` would return with each of several pyramids, in one pass.

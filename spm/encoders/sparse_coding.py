@@ -15,7 +15,7 @@ from .._tools.numba import njit
 from .._tools.options import Options, check_options, flag, number, progress, seed, whole, workers
 from .._tools.parallel import in_threads, progress_bar, single_threaded
 from .._tools.public import public
-from ..errors import SpmError, check_number
+from ..errors import SpmError
 from .base import EncoderMixin, blocks_of, word_names
 from .codes import Codes
 
@@ -137,13 +137,7 @@ class SparseCoding(EncoderMixin, BaseEstimator):
 
 
 def gram_of(words: np.ndarray) -> np.ndarray:
-    """Return the products of words with each other: shape (K, K).
-
-    Examples
-    --------
-    >>> gram_of(np.eye(2)).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
+    """Return the products of words with each other: shape (K, K)."""
     return words @ words.T
 
 
@@ -178,7 +172,7 @@ def learn_words(
     Raises
     ------
     SpmError
-        For fewer descriptors that are not zero than words, or an option out of its bounds.
+        For fewer descriptors that are not zero than words.
 
     Examples
     --------
@@ -186,8 +180,6 @@ def learn_words(
     >>> learn_words(np.float32([[2, 0]]), 1, alpha=0.1)
     array([[1., 0.]], dtype=float32)
     """
-    check_number("n_words", n_words, least=1, integer=True)
-    check_number("n_iter", n_iter, least=1, integer=True)
     X = X[(X != 0).any(axis=1)]
     if len(X) < n_words:
         raise SpmError(
