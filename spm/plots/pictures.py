@@ -27,6 +27,7 @@ from ._axes import (
     text_size,
 )
 
+ROW = 1.2  # of the width of an image among others, for it and the line below
 THUMBNAIL = 160  # pixels, about, of the longer side of an image among others
 
 
@@ -320,13 +321,13 @@ def neighbours(queries: Any, images: Any, positions: Any, distances: Any = None,
     if any(len(row) and not 0 <= row.min() <= row.max() < len(images) for row in rows):
         raise SpmError(f"positions must lie in 0..{len(images) - 1}, those of the images")
     columns = 1 + max((len(row) for row in rows), default=0)
-    ax = take_axes(ax, size=(0.95 * (columns + 0.2), 1.1 * len(rows) + 0.3))[0, 0]
-    for down, (query, row, told) in enumerate(zip(queries, rows, texts, strict=True)):
+    ax = take_axes(ax, size=(0.95 * (columns + 0.2), 0.95 * ROW * len(rows) + 0.3))[0, 0]
+    for down, query, row, told in zip(ROW * np.arange(len(rows)), queries, rows, texts, strict=True):
         _draw_small(ax, query, 0.0, down)
         for across, (position, text) in enumerate(zip(row.tolist(), told, strict=True)):
             _draw_small(ax, images[position], across + 1.2, down)
             ax.text(across + 1.65, down + 0.93, text, ha="center", va="top", fontsize="x-small")
-    ax.set(xlim=(-0.05, columns + 0.2), ylim=(len(rows) + 0.1, -0.3), aspect="equal", xticks=[], yticks=[])
+    ax.set(xlim=(-0.05, columns + 0.2), ylim=(ROW * len(rows), -0.3), aspect="equal", xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.text(0.45, -0.05, "image", ha="center", fontsize="small")
     ax.text(1.2 + (columns - 1.1) / 2, -0.05, "nearest", ha="center", fontsize="small")
