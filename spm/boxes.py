@@ -33,7 +33,7 @@ def check_boxes(boxes: Any) -> np.ndarray:
     """
     try:
         checked = np.asarray(boxes, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SpmError(f"boxes must be numbers of shape (n, 4) as x0, y0, x1, y1, got {boxes!r}") from error
     if checked.shape in ((0,), (0, 4)):
         return np.empty((0, 4))

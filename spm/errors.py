@@ -129,6 +129,7 @@ PARTS = {
     "encoder": (("get_params", "fit", "encode", "finish"), "BagOfWords()"),
     "pyramid": (("get_params", "cells", "cell_weights"), "SpatialPyramid()"),
     "reduce": (("get_params", "fit", "transform"), "PCA()"),
+    "clusterer": (("get_params", "fit"), "KMeans(200)"),
     "vectorizer": (("get_params", "fit", "encode_views", "transform_regions"), "PyramidVectorizer()"),
     "proposals": (("get_params", "propose"), "SelectiveSearch()"),
 }

@@ -80,6 +80,14 @@ def test_boxes_of_any_kind(boxes):
     assert checked is None or (checked.ndim == 2 and checked.shape[1] == 4 and np.isfinite(checked).all())
 
 
+@pytest.mark.parametrize(
+    "boxes", [[[0, 0, 10**400, 5]], [[0, 0, 1j, 5]], [[0, 0, "a", 5]], [[0, 0, 5]], [[0, 0, None, 5]]]
+)
+def test_boxes_of_other_numbers_are_refused(boxes):
+    with pytest.raises(SpmError):
+        check_boxes(boxes)
+
+
 @FEW
 @given(st.lists(st.lists(st.floats(-60, 60), min_size=4, max_size=4), min_size=1, max_size=3))
 def test_vectors_of_any_boxes_are_finite(boxes):

@@ -62,7 +62,7 @@ def test_where_neither_home_nor_package_can_be_written_all_works_with_one_warnin
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "NUMBA_", "SPM_", "MPL"))}
     environment |= {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "PYTHONDONTWRITEBYTECODE": "1"}
     run = [sys.executable, "-c", EVERYTHING]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=500, env=environment, cwd=tmp_path)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=900, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:2] == ["8", "True"] and os.listdir(tmp_path) == []
     told = [line for line in done.stderr.splitlines() if line.strip()]

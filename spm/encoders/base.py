@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._tools.estimators import learns
-from .._tools.options import Options, anything, check_options, progress, seed, whole, workers
+from .._tools.options import Options, check_options, optional, part, progress, seed, whole, workers
 from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.kmeans import kmeans
@@ -90,7 +90,7 @@ class WordEncoder(EncoderMixin, BaseEstimator):
 
     _options: ClassVar[Options] = {
         "n_words": whole(least=1),
-        "clusterer": anything,
+        "clusterer": optional(part("clusterer")),
         "n_init": whole(least=1),
         "random_state": seed,
         "n_jobs": workers,
