@@ -12,7 +12,7 @@ import spm
 from spm import presets
 from spm.images import Mirror, content_of, read_image, reading_once, see_image
 from spm.images import reading as reader
-from spm.storage import _give_defaults
+from spm.storage.models import _give_defaults
 
 SIZE = (602, 805)  # height and width: multiples of neither 8 nor 4
 EXTRACTORS = {

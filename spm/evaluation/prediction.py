@@ -13,7 +13,6 @@ import numpy as np
 from .._tools.options import flag, optional
 from .._tools.parallel import progress_bar
 from .._tools.public import public
-from .._tools.settings import usual_settings
 from ..datasets.listing import walk_images
 from ..errors import ImageError, SpmError, check_choice, check_number
 from ..images import check_images
@@ -29,7 +28,6 @@ KINDS = {"probability": "predict_proba", "decision": "decision_function"}
 
 
 @public()
-@usual_settings()
 def predict(
     model: Any,
     images: Any,
@@ -215,7 +213,7 @@ class _Worker:
 
     def _predict(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         block = [self.images[i] for i in positions]
-        vectors = block if self.maker is None else self.maker.transform(block)
+        vectors = block if self.maker is None else self.maker.transform(block)  # just as the classifier was given them
         found = {"labels": np.asarray(self.classifier.predict(vectors))}
         if hasattr(self.classifier, "predict_proba"):
             found["probabilities"] = self.classifier.predict_proba(vectors)
