@@ -347,5 +347,6 @@ def test_rows_as_text():
     row |= {"extract_rate": 123.4, "classify_rate": 98765.4, "train_seconds": 1.25, "peak_mb": 301.2, "n_splits": 1}
     row |= {"error": None}
     assert row_cells(row) == ["d", "p", "1x1", "66.7", "84", "120", "99000", "1.2", "301"]
-    assert row_cells(row | {"n_splits": 2})[3] == "66.7 ± 1.2"
+    assert row_cells(row | {"n_splits": 2})[3] == "66.7"  # of two the deviation is not known
+    assert row_cells(row | {"n_splits": 3})[3] == "66.7 ± 1.2"
     assert len(row_cells(row)) == len(COLUMNS)

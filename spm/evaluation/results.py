@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 
 from .._tools.text import Table, printable
 
+FEWEST = 3  # splits that tell a standard deviation
 COLUMNS = {
     "data": "data",
     "preset": "preset",
@@ -80,9 +81,19 @@ def cell_text(value: Any) -> str:
 def summary(result: Bunch) -> str:
     """Return the line that says how good a model is."""
     n_splits = len(result["accuracies"])
-    spread = f" ± {100 * result['std']:.1f}" if n_splits > 1 else ""
     about = f"{n_splits} split{'s' * (n_splits > 1)}, {result['n_train'][0]} train, {result['n_test'][0]} test images"
-    return f"{100 * result['accuracy']:.1f}{spread} % mean per-class accuracy ({about})"
+    return f"{percent(result['accuracy'], result['std'], n_splits)} % mean per-class accuracy ({about})"
+
+
+def percent(accuracy: float, std: float, n_splits: int) -> str:
+    """Return an accuracy in percent with its deviation, where there are splits enough to tell one.
+
+    Examples
+    --------
+    >>> percent(0.5, 0.01, 10), percent(0.5, 0.0, 2)
+    ('50.0 ± 1.0', '50.0')
+    """
+    return f"{100 * accuracy:.1f}" + (f" ± {100 * std:.1f}" if n_splits >= FEWEST else "")
 
 
 def class_rows(result: Bunch) -> list[list[str]]:
@@ -130,7 +141,7 @@ def row_cells(row: dict[str, Any]) -> list[str]:
     texts = [row["data"], row["preset"], row["pyramid"]]
     if row["error"] is not None:
         return [*texts, row["error"]]
-    accuracy = f"{100 * row['accuracy']:.1f}" + (f" ± {100 * row['std']:.1f}" if row["n_splits"] > 1 else "")
+    accuracy = percent(row["accuracy"], row["std"], row["n_splits"])
     rates = [None if row[name] is None else float(f"{row[name]:.2g}") for name in ("extract_rate", "classify_rate")]
     figures = zip(
         [row["values"], *rates, row["train_seconds"], row["peak_mb"]], ["d", ".0f", ".0f", ".1f", ".0f"], strict=True

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._tools.public import public
 from ..errors import SpmError, check_choice
+from ..evaluation.results import FEWEST
 from ._axes import (
     COLOURS,
     DASHES,
@@ -25,7 +26,6 @@ from ._axes import (
 MARKERS = "osD^vPX*<>h"  # as many as have no divisor in common with the colours: 88 looks
 LARGEST = 12.0  # inches, the side of a confusion matrix
 TICK = 36.0  # points, the room of a number at an axis
-FEWEST = 3  # splits that tell a standard deviation
 SINGLE, PYRAMID = "single level", "pyramid"
 
 AXES = {

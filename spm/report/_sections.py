@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import plots
 from ..evaluation.comparison import COLUMNS, row_cells
-from ..plots.results import FEWEST
+from ..evaluation.results import FEWEST, percent
 from ..pyramid.pyramid import SpatialPyramid
 from ._evidence import evidence_maps
 from ._html import Html, element, join, section, table
@@ -26,21 +26,10 @@ FEW_NOTE = "Two splits tell no deviation; none is given."
 MENDED = 16  # thumbnails of what the pyramid mended or broke
 
 
-def percent(accuracy: float, std: float, n_splits: int) -> str:
-    """Return an accuracy with its deviation, where there are splits enough to tell one.
-
-    Examples
-    --------
-    >>> percent(0.5, 0.01, 10), percent(0.5, 0.0, 2)
-    ('50.0 ± 1.0 %', '50.0 %')
-    """
-    return f"{100 * accuracy:.1f}" + (f" ± {100 * std:.1f}" if n_splits >= FEWEST else "") + " %"
-
-
 def headline(result: Any) -> Html:
     """Return the first lines about an evaluation."""
     n_splits = len(result["accuracies"])
-    strong = element("strong", percent(result["accuracy"], result["std"], n_splits))
+    strong = element("strong", percent(result["accuracy"], result["std"], n_splits) + " %")
     facts = (
         f"{n_splits} split{'s' * (n_splits > 1)}, {result['n_train'][0]} training and {result['n_test'][0]} test images"
     )
@@ -79,8 +68,6 @@ def rows_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
     bold = {k for name in dict.fromkeys(row["data"] for row in rows) for k in ties(rows, name)}
     for k, row in enumerate(rows):
         cells: list[Any] = row_cells(dict(row))
-        if row["error"] is None:
-            cells[3] = percent(row["accuracy"], row["std"], row["n_splits"]).removesuffix(" %")
         yield [*cells[:3], element("strong", cells[3]), *cells[4:]] if k in bold else cells
 
 
@@ -130,7 +117,7 @@ def about_data(result: Any, name: str, n_evidence: int, n_jobs: int | None) -> I
 def _verdict(rows: Sequence[Mapping[str, Any]]) -> Html:
     """Return the best row, or those that tie for it."""
     told = [
-        element("span", f"{row['preset']}, {row['pyramid']}, ", element("strong", percent(*_figures(row))))
+        element("span", f"{row['preset']}, {row['pyramid']}, ", element("strong", percent(*_figures(row)) + " %"))
         for row in rows
     ]
     if len(told) == 1:
