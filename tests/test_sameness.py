@@ -62,4 +62,8 @@ def test_vectors_and_scores_are_the_same_for_all_workers_and_after_loading(road,
     with threadpool_limits(2):
         same(ROADS[road](n_jobs=2).fit(IMAGES, Y))
     with joblib.parallel_config(backend="loky", n_jobs=2):
-        same(ROADS[road]().fit(list(IMAGES), Y))
+        other = ROADS[road]().fit(list(IMAGES), Y)
+        if road != "fisher":
+            same(other)
+        # with old versions of numpy, products in other processes have other last bits
+        np.testing.assert_allclose(other[0].transform(IMAGES), vectors, atol=1e-5)

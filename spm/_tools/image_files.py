@@ -59,7 +59,7 @@ def image_suffixes() -> frozenset[str]:
     (True, False)
     """
     Image.init()
-    known = {suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN and _is_read(kind)}
+    known = {suffix for suffix, kind in Image.EXTENSION.items() if suffix and kind in Image.OPEN and _is_read(kind)}
     return frozenset(known.union(_MORE_SUFFIXES))
 
 

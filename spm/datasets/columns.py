@@ -143,5 +143,5 @@ def _read_text(path: str) -> str:
             f"{path} is a workbook, no text: save it as CSV, or give what pandas.read_excel makes of it (load_table)"
         )
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8-sig", errors="surrogateescape")  # as names of files are read
+        return data.decode("utf-16", errors="replace").replace("\0", "\ufffd")  # csv refused it before Python 3.11
+    return data.decode("utf-8-sig", errors="surrogateescape").replace("\0", "\ufffd")  # as names of files are read

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.parallel import single_threaded
 from .._tools.public import public
 from .._tools.settings import usual_settings
 from ..errors import SpmError
@@ -68,8 +69,9 @@ class Layer:
         SpmError
             For descriptors that one of the parts cannot learn from, none at all among them.
         """
-        reducer = None if reduce is None else _learned(fit, "reduce", reduce, values)
-        described = _described(values, positions, reducer, append_xy)
+        with single_threaded():  # products have the same last bits for any number of BLAS threads around
+            reducer = None if reduce is None else _learned(fit, "reduce", reduce, values)
+            described = _described(values, positions, reducer, append_xy)
         fitted = None if encoder is None else _learned(fit, "encoder", encoder, described)
         width = described.shape[1] if fitted is None else len(fitted.get_feature_names_out())
         return cls(reducer, fitted, append_xy, width)

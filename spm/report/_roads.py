@@ -223,7 +223,7 @@ def _places(local: LocalFeatures, strengths: np.ndarray, size: tuple[int, int]) 
         np.maximum(part, strength, out=part)
     dark = np.round((1 - light) * LEVELS) / LEVELS * DARK
     layers = np.stack([np.zeros_like(dark), dark], axis=2).astype(np.uint8)
-    return _encoded(Image.fromarray(layers, "LA"), "PNG", optimize=True)
+    return _encoded(Image.fromarray(layers), "PNG", optimize=True)
 
 
 def _patches(
