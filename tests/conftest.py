@@ -18,6 +18,23 @@ def data_home() -> Path:
     return home
 
 
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process and return its exit status, standard output and standard error."""
+
+    def run(*arguments):
+        from spm import cli
+
+        capsys.readouterr()
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            status = stopped.code
+        return (status, *capsys.readouterr())
+
+    return run
+
+
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -58,21 +58,6 @@ def own(tmp_path):
     return fill(tmp_path / "own")
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process and return its exit status, standard output and standard error."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            status = stopped.code
-        return (status, *capsys.readouterr())
-
-    return run
-
-
 def command(*arguments):
     return [sys.executable, "-m", "spm", *map(str, arguments)]
 

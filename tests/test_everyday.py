@@ -54,21 +54,6 @@ def at_the_desk(desk, monkeypatch):
     monkeypatch.chdir(desk)
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command in this process and return its exit status, standard output and standard error."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            status = stopped.code
-        return (status, *capsys.readouterr())
-
-    return run
-
-
 def program(*arguments, **options):
     """Run a command as its users do."""
     command = [sys.executable, "-m", "spm", *map(str, arguments)]

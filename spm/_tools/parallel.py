@@ -145,15 +145,16 @@ def in_order(
     if batch is None:
         batch = 1 if total is None else min(max(total // TASKS, 1), MOST_PER_TASK)
     batches = _batched(items, batch)
-    if total == 1 and _active_threads():  # a pool and a bar take longer than the stages around a small image
+    backend = joblib.parallel.get_active_backend(prefer="threads")[0]
+    uses_threads = getattr(backend, "uses_threads", False)
+    if total == 1 and uses_threads:  # a pool and a bar take longer than the stages around a small image
         yield from _Workers().call(function, list(items))
         return
     with progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
-        backend = joblib.parallel.get_active_backend(prefer="threads")[0]
         workers = _Workers()
         work = partial(workers.call, function)
-        if getattr(backend, "uses_threads", False):
+        if uses_threads:
             done = _from_threads(work, batches, backend.effective_n_jobs(n_jobs))
         else:
             done = _from_backend(work, batches, n_jobs)
@@ -163,13 +164,6 @@ def in_order(
                 bar.update(len(results))
         finally:
             workers.stop()
-
-
-def _active_threads() -> bool:
-    """Whether workers are threads, as the caller has it."""
-    import joblib
-
-    return getattr(joblib.parallel.get_active_backend(prefer="threads")[0], "uses_threads", False)
 
 
 def _from_threads(work: Callable[[Any], T], batches: Iterable[Any], n_threads: int) -> Iterator[T]:

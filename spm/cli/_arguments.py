@@ -104,3 +104,14 @@ def _whole(text: str, wanted: str, good: Callable[[int], bool]) -> int:
     if value is None or not good(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
     return value
+
+
+def count_of(what: str) -> Callable[[str], int]:
+    """Return what reads a number of things, 1 or more."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}, 1 or more")
+        return int(text)
+
+    return count

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._tools.text import Table, printable
 from ..errors import ImageError, SpmError, check_choice
-from ._arguments import add_json, add_seed, add_set_option, add_work_options
+from ._arguments import add_json, add_seed, add_set_option, add_work_options, count_of
 from ._steps import (
     assignments,
     check_output,
@@ -106,7 +106,11 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
         help="score above which an object is told (default: the model's own, -1.5 unless set)",
     )
     command.add_argument(
-        "--most", type=_count, default=10, metavar="N", help="objects of a photograph, the surest (default: 10)"
+        "--most",
+        type=count_of("objects"),
+        default=10,
+        metavar="N",
+        help="objects of a photograph, the surest (default: 10)",
     )
     command.add_argument("--draw", metavar="DIR", help="write the photographs with what was found drawn over them here")
     _add_memory(command)
@@ -140,12 +144,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not numbers or min(numbers) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of sizes in pixels, such as 480,688")
     return numbers
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of objects, 1 or more")
-    return int(text)
 
 
 def _overlap(text: str) -> float | str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._tools.text import Table, printable
 from ..errors import SpmError
-from ._arguments import add_csv, add_json, add_work_options
+from ._arguments import add_csv, add_json, add_work_options, count_of
 from ._steps import csv_writer, is_watched, print_json, reasons, work_options
 
 HELP = "print the label of each photograph"
@@ -29,7 +29,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="a photograph, a folder with photographs anywhere below it, or - for names from standard input",
     )
     command.add_argument(
-        "--top", type=_count, default=1, metavar="N", help="labels of a photograph, the likeliest first (default: 1)"
+        "--top",
+        type=count_of("labels"),
+        default=1,
+        metavar="N",
+        help="labels of a photograph, the likeliest first (default: 1)",
     )
     command.add_argument("--scores", action="store_true", help="give the scores of all classes, each by its name")
     command.add_argument(
@@ -40,12 +44,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_csv(command)
     add_json(command)
     add_work_options(command, on_error="skip")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of labels, 1 or more")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> None:
