@@ -2,7 +2,8 @@
 
 `python benchmarks/detection_voc.py choose` tries settings on 450 of the 650 training photographs, the other 200 to
 test; `run` trains rows of the table on the 650, at three seeds, and tests on the 250; `table` writes what there is.
-Each outcome is kept in a file under --out, so that the work can be cut into pieces.
+Each outcome is kept in a file under --out, so that the work can be cut into pieces; with --maps, networks' maps are
+kept in a folder and made once for all rows and seeds: what is then left of the time is no measure of a training.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from _common import data_home, keep, table
 
 import spm
 from spm.detection import (
-    FineTunedHead,
     GivenBoxes,
     RegionDetector,
     RegionUnion,
@@ -31,7 +31,7 @@ from spm.detection import (
 
 SEEDS = (0, 1, 2)
 BASE = "best setting, one scale"
-WITHOUT = ("no voting", "no voting, boxes as proposed")
+WITHOUT = "no voting", "boxes as proposed"
 PREPROCESS: dict[str, Any] = {
     "efficientnet_lite0_features": {"mean": 127.0, "std": 128.0, "scale": 1.0},
     "mobilenetv2_1.0_features": "tf",
@@ -75,32 +75,35 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
 }
 BEST = "ResNet-18 and EfficientNet-lite0, a head that scores"
 
-HEAD = FineTunedHead(hidden=(1024,), n_steps=3000, learning_rate=0.02)
+SINGLE = "EfficientNet-lite0 alone, machines"
 
 
-def rows(best: str) -> dict[str, dict[str, Any]]:
-    """Return the rows of the table: the best setting, and that with one ingredient changed."""
-    base = CANDIDATES[best]
-    single = base["network"]
-    if not isinstance(single, str):
-        single = {name: (layers, (1,), weight) for name, (layers, _, weight) in single.items()}
+def rows() -> dict[str, tuple[str | None, dict[str, Any]]]:
+    """Return the rows of the table: what a row is held against, and its setting."""
+    best = CANDIDATES[BEST]
+    whole = {name: (layers, (1,), weight) for name, (layers, _, weight) in NETWORKS.items()}
+    single = {"network": LITE, "levels": (1, 2, 3, 6), "C": best["C"]}
     return {
-        BASE: base,
-        "machines, no head": {**base, "head": "svm", "machines": True, "least_score": -1.5},
-        "machines behind a head, scikit-learn": {**base, "head": HEAD, "machines": True, "least_score": -1.5},
-        "five scales": {**base, "scales": FIVE},
-        "negatives drawn at random": {**base, "hard_negatives": False},
-        "1x1 alone": {**base, "network": single, "levels": (1,)},
+        BASE: (None, best),
+        "1x1 alone": (BASE, {**best, "network": whole}),
+        "windows drawn alike, none far, 64 an image": (BASE, {**best, "far_share": 0.0, "windows_per_image": 64}),
+        "machines behind the head": (BASE, {**best, "machines": True, "least_score": -1.5}),
+        SINGLE: (None, single),
+        "single: 1x1 alone": (SINGLE, {**single, "levels": (1,)}),
+        "single: five scales": (SINGLE, {**single, "scales": FIVE}),
+        "single: negatives drawn at random": (SINGLE, {**single, "hard_negatives": False}),
+        "single: boxes voted": (SINGLE, {**single, "voting_iou": 0.5}),
+        "single: machines behind a fine-tuned head": (SINGLE, {**single, "head": "torch"}),
+        "single: a head that scores": (SINGLE, {**single, **TORCH, "voting_iou": None}),
         **{
-            f"{name} alone, no head": {
-                "network": name,
-                "layers": LAYERS.get(name),
-                "levels": (1, 2, 3, 6),
-                "C": base["C"],
-            }
+            f"{name} alone, machines": (
+                SINGLE,
+                {"network": name, "layers": LAYERS.get(name), "levels": (1, 2, 3, 6), "C": best["C"]},
+            )
             for name in PREPROCESS
+            if name != LITE
         },
-        "SIFT words": {"network": None, "scales": None, "C": base["C"]},
+        "SIFT words": (SINGLE, {"network": None, "scales": None, "C": best["C"]}),
     }
 
 
@@ -115,6 +118,7 @@ def detector(
     levels: Any = (1, 2, 3, 6),
     norm: Any = None,
     scales: Any = (688,),
+    maps: Any = None,
     **options: Any,
 ) -> RegionDetector:
     """Return one detector."""
@@ -126,21 +130,21 @@ def detector(
     if network is None:
         return RegionDetector(**given)
     if isinstance(network, str):
-        vectorizer: Any = vectorizer_of(network, layers, levels, norm)
+        vectorizer: Any = vectorizer_of(network, layers, levels, norm, maps)
     else:
         weights = {name: weight for name, (_, _, weight) in network.items()}
-        parts = [(name, vectorizer_of(name, *own, norm)) for name, (*own, _) in network.items()]
+        parts = [(name, vectorizer_of(name, *own, norm, maps)) for name, (*own, _) in network.items()]
         vectorizer = RegionUnion(parts, transformer_weights=weights)
     return RegionDetector(vectorizer=vectorizer, scales=scales, **given)
 
 
-def vectorizer_of(network: str, layers: Any, levels: Any, norm: Any) -> spm.PyramidVectorizer:
+def vectorizer_of(network: str, layers: Any, levels: Any, norm: Any, maps: Any) -> spm.PyramidVectorizer:
     """Return what describes regions by one network."""
     features = spm.FeatureMap(
         str(data_home() / "weights" / f"{network}.onnx"), layers=layers, preprocess=PREPROCESS[network]
     )
     pyramid = spm.SpatialPyramid(levels=levels, pool="max", weights=None)
-    return spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=norm)
+    return spm.PyramidVectorizer(features=features, pyramid=pyramid, norm=norm, memory=maps)
 
 
 def data(split: str) -> tuple[list[str], list[Any]]:
@@ -160,7 +164,7 @@ def measure(name: str, options: dict[str, Any], seed: int, arguments: argparse.N
     if path.exists():
         return
     (X, y), (X_test, y_test) = map(data, splits)
-    model = detector(proposals_of(arguments), None, arguments.jobs, seed=seed, **options)
+    model = detector(proposals_of(arguments), None, arguments.jobs, seed=seed, maps=arguments.maps, **options)
     start = time.perf_counter()
     model.fit(X, y)
     trained = time.perf_counter() - start
@@ -177,8 +181,9 @@ def measure(name: str, options: dict[str, Any], seed: int, arguments: argparse.N
         "testing": tested,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "jobs": arguments.jobs,
+        "maps kept": arguments.maps is not None,
     }
-    if (name == BASE and seed == 0) or name.startswith("inside"):  # the same without what moves boxes
+    if name in (BASE, SINGLE) or name.startswith("inside"):
         outcome |= without(model, X_test, y_test)
     path.write_text(json.dumps(outcome, indent=1))
     print(
@@ -192,8 +197,9 @@ def measure(name: str, options: dict[str, Any], seed: int, arguments: argparse.N
 def without(model: Any, X: list[str], y: list[Any]) -> dict[str, float]:
     """Return what a detector finds without what moves its boxes, one after the other."""
     found = {}
-    model.set_params(voting_iou=None)
-    found[WITHOUT[0]] = 100 * average_precision(y, model.predict(X)).mean
+    if model.voting_iou is not None:
+        model.set_params(voting_iou=None)
+        found[WITHOUT[0]] = 100 * average_precision(y, model.predict(X)).mean
     model.regressors_ = [None] * len(model.classes_)
     found[WITHOUT[1]] = 100 * average_precision(y, model.predict(X)).mean
     return found
@@ -220,7 +226,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="rows, by default all")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--best", default=BEST)
+    parser.add_argument("--maps", type=Path, help="folder for networks' maps, 10 GB")
     parser.add_argument("--out", type=Path, default=Path("detection_voc"))
     arguments = parser.parse_args()
     arguments.out.mkdir(exist_ok=True, parents=True)
@@ -231,8 +237,8 @@ def main() -> None:
             measure(f"inside {name}", CANDIDATES[name], 0, arguments, ("inside train", "inside test"))
     elif arguments.what == "run":
         for seed in arguments.seeds:
-            for name in arguments.names or rows(arguments.best):
-                measure(name, rows(arguments.best)[name], seed, arguments, ("trainval", "test"))
+            for name in arguments.names or rows():
+                measure(name, rows()[name][1], seed, arguments, ("trainval", "test"))
     else:
         write(arguments)
 
@@ -242,37 +248,52 @@ def write(arguments: argparse.Namespace) -> None:
     known = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
     inside = [own for own in known if own["name"].startswith("inside ")]
     chosen = [(own["name"].removeprefix("inside "), f"{own['map']:.1f}", own["length"]) for own in inside]
-    base = {own["seed"]: own for own in known if own["name"] == BASE}
+    of_rows = {name: {own["seed"]: own for own in known if own["name"] == name} for name in rows()}
     lines = []
-    for name in rows(arguments.best):
-        mine = [own for own in known if own["name"] == name]
+    for name, (base, _) in rows().items():
+        mine = of_rows[name]
         if mine:
-            gains = [own["map"] - base[own["seed"]]["map"] for own in mine if own["seed"] in base and name != BASE]
-            lines.append(row(name, [own["map"] for own in mine], gains, mine))
-        if mine and name == BASE:
-            for other in WITHOUT:
-                mine = [own for own in mine if other in own]
-                plain = [own[other] for own in mine]
-                lines.append(row(other, plain, [own[other] - own["map"] for own in mine], mine))
+            lines.append(row(name, mine, of_rows.get(base, {}), "map"))
+        lines += [
+            row(f"{name}: {other}", mine, mine, other)
+            for other in WITHOUT
+            if any(other in own for own in mine.values())
+        ]
     keep(
         "detection_voc",
         "Detection: 650 photographs of PASCAL VOC 2007 to train on, 250 to test",
         "Mean average precision at an overlap of 0.5, VOC 2007's rule, in per cent. Minutes are by the wall, "
-        "where other work may have run beside.",
+        "where other work may have run beside; where none stand, networks' maps were kept from row to row.",
         "## Chosen inside the 650: 450 to train, 200 to test, one seed\n\n"
         + table(["setting, images at 688", "mAP", "values a box"], chosen),
-        f"## On the 250: {arguments.best!r}, and one ingredient changed\n\n"
-        + table(["row", "seeds", "mAP", "against the first", "values a box", "training, min", "workers", "GB"], lines),
+        f"## On the 250: {BEST!r}, and one ingredient changed; then one network alone\n\n"
+        "Differences are means over seeds of each row less what it is held against at the same seed, and their spread."
+        "\n\n" + table(["row", "seeds", "mAP", "held against", "values a box", "training, min", "GB"], lines),
     )
 
 
-def row(name: str, maps: list[float], gains: list[float], mine: list[Any]) -> tuple[Any, ...]:
+def row(name: str, mine: dict[int, Any], base: dict[int, Any], key: str) -> tuple[Any, ...]:
     """Return a row of the table."""
-    spread = f" ± {np.std(maps, ddof=1):.1f}" if len(maps) > 1 else ""
-    gain = f"{np.mean(gains):+.1f}" if gains else ""
-    minutes = f"{np.mean([own['training'] for own in mine]) / 60:.1f}"
-    memory = f"{max(own['memory'] for own in mine):.1f}"
-    return name, len(maps), f"{np.mean(maps):.1f}{spread}", gain, mine[0]["length"], minutes, mine[0]["jobs"], memory
+    of_seeds = {seed: own for seed, own in mine.items() if key in own}
+    gains = [own[key] - base[seed]["map"] for seed, own in of_seeds.items() if seed in base]
+    minutes = [own["training"] / 60 for own in of_seeds.values() if not own.get("maps kept")]
+    memory = max(own["memory"] for own in of_seeds.values())
+    return (
+        name,
+        len(of_seeds),
+        spread([own[key] for own in of_seeds.values()], ".1f"),
+        spread(gains, "+.1f"),
+        next(iter(of_seeds.values()))["length"],
+        f"{np.mean(minutes):.1f}" if minutes else "",
+        f"{memory:.1f}",
+    )
+
+
+def spread(values: list[float], form: str) -> str:
+    """Return a mean and, of several, its standard deviation."""
+    if not values:
+        return ""
+    return f"{np.mean(values):{form}}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
