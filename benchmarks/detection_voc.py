@@ -75,14 +75,15 @@ CANDIDATES: dict[str, dict[str, Any]] = {  # looked at inside the 650 alone
 }
 BEST = "ResNet-18 and EfficientNet-lite0, a head that scores"
 
-SINGLE = "EfficientNet-lite0 alone, machines"
+SINGLE = "ResNet-18 alone, machines"
+WIDE = ("efficientnet_lite0_features", "mobilenetv2_1.0_features")  # 1280 channels: without the finest level
 
 
 def rows() -> dict[str, tuple[str | None, dict[str, Any]]]:
     """Return the rows of the table: what a row is held against, and its setting."""
     best = CANDIDATES[BEST]
     whole = {name: (layers, (1,), weight) for name, (layers, _, weight) in NETWORKS.items()}
-    single = {"network": LITE, "levels": (1, 2, 3, 6), "C": best["C"]}
+    single = {**RESNET, "C": best["C"]}
     return {
         BASE: (None, best),
         "1x1 alone": (BASE, {**best, "network": whole}),
@@ -96,15 +97,17 @@ def rows() -> dict[str, tuple[str | None, dict[str, Any]]]:
         "single: machines behind a fine-tuned head": (SINGLE, {**single, "head": "torch"}),
         "single: a head that scores": (SINGLE, {**single, **TORCH, "voting_iou": None}),
         **{
-            f"{name} alone, machines": (
-                SINGLE,
-                {"network": name, "layers": LAYERS.get(name), "levels": (1, 2, 3, 6), "C": best["C"]},
-            )
+            f"{name} alone, machines": (SINGLE, {**single, **network_of(name)})
             for name in PREPROCESS
-            if name != LITE
+            if name != RESNET["network"]
         },
         "SIFT words": (SINGLE, {"network": None, "scales": None, "C": best["C"]}),
     }
+
+
+def network_of(name: str) -> dict[str, Any]:
+    """Return the options of a network by itself."""
+    return {"network": name, "layers": LAYERS.get(name), "levels": (1, 2, 3) if name in WIDE else (1, 2, 3, 6)}
 
 
 def detector(

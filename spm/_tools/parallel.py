@@ -208,7 +208,9 @@ def each_in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_job
     import joblib
 
     items = list(items)
-    n_threads = 1 if len(items) < 2 else min(joblib.effective_n_jobs(n_jobs), os.cpu_count() or 1, len(items))
+    n_threads = 1 if len(items) < 2 else min(joblib.effective_n_jobs(n_jobs), len(items))
+    if n_threads > 1:
+        n_threads = min(n_threads, os.cpu_count() or 1)  # the question takes longer than a kernel of one small image
     with single_threaded():
         yield from _from_threads(function, items, max(n_threads, 1))
 

@@ -17,6 +17,7 @@ from ..errors import SpmError
 COLUMNS = 256  # rows of B in one panel, which with DEPTH makes half a megabyte: it stays in a core's cache
 DEPTH = 512
 ROWS = 1024  # rows of A in one task
+LINE = 16  # values of float32 in a line of the cache
 WIDTH = 8192  # values of a row at once in float32, however they are stored
 
 MINIMUM, CHI2, JENSEN_SHANNON, HELLINGER = 0, 1, 2, 3
@@ -226,27 +227,25 @@ def _fill_block(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray, block
 def _add(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray) -> None:
     """Add to `gram` (n, m) the kernel of every row of A with every row of B.
 
-    For one slice of the values after another, the rows of B are laid side by side as a panel, and the values above
-    zero of each row of A are folded into that row's sums, eight at a time.
+    For one slice of the values after another, what the rows of B have of those that some row of A has is laid side by
+    side as a panel, and the values above zero of each row of A are folded into that row's sums, eight at a time.
     """
     n_values, n_columns = A.shape[1], len(B)
     panel = np.zeros((DEPTH, n_columns), dtype=np.float32)
     logs = np.zeros((DEPTH if kind == JENSEN_SHANNON else 0, n_columns), dtype=np.float32)
+    wanted = np.empty(DEPTH, dtype=np.int64)
     at = np.empty(DEPTH + 8, dtype=np.int64)
     a = np.empty(DEPTH + 8, dtype=np.float32)
     sums = np.zeros(gram.shape, dtype=np.float32)  # side by side, as `gram`, a part of a larger matrix, is not
     for start in range(0, n_values, DEPTH):
-        depth = min(DEPTH, n_values - start)
-        for column in range(n_columns):
-            for d in range(depth):
-                panel[d, column] = B[column, start + d]
+        depth = _lay_out(A, B, start, min(start + DEPTH, n_values), wanted, panel)
         if kind == JENSEN_SHANNON:
             _take_logs(panel, logs)
         for row in range(len(A)):
             n = 0
             for d in range(depth):
-                at[n], a[n] = d, A[row, start + d]
-                n += A[row, start + d] > 0
+                at[n], a[n] = d, A[row, wanted[d]]
+                n += a[n] > 0
             for t in range(n, n + 8):
                 at[t], a[t] = 0, 0
             for t in range(0, n, 8):
@@ -261,6 +260,23 @@ def _add(A: np.ndarray, B: np.ndarray, kind: int, gram: np.ndarray) -> None:
     for row in range(len(A)):
         for column in range(n_columns):
             gram[row, column] += sums[row, column]
+
+
+@njit
+def _lay_out(A: np.ndarray, B: np.ndarray, start: int, stop: int, wanted: np.ndarray, panel: np.ndarray) -> int:
+    """Lay the values of B side by side that some row of A has, and list them in `wanted`; return their number."""
+    n, n_columns = 0, len(B)
+    for d in range(start, stop):
+        row = 0
+        while row < len(A) and not A[row, d] > 0:
+            row += 1
+        wanted[n] = d
+        n += row < len(A)
+    for column in range(0, n_columns, LINE):
+        for d in range(n):
+            for k in range(column, min(column + LINE, n_columns)):
+                panel[d, k] = B[k, wanted[d]]
+    return n
 
 
 @njit(fastmath={"contract", "nsz", "nnan"})
