@@ -100,7 +100,7 @@ def test_help_explains_every_argument(run, name):
         (["zzz"], r"invalid choice: 'zzz' \(choose from [^:]*\)\n$"),
         (
             ["predict", "m.spm", "a.jpg", "--tpo", "3"],
-            r"(?s)usage: spm predict.*arguments: --tpo 3: did you mean --top\?",
+            r"(?s)usage: spm predict.* --tpo 3: did you mean --top\?",
         ),
         (["train", "photos", "-o", "m.spm", "--presset=x"], r"--presset=x: did you mean --preset\?"),
         (["train", "photos", "-o", "m.spm", "--n-words", "5"], r"one, goes as --set n_words=VALUE\n$"),

@@ -199,7 +199,7 @@ def test_one_class_is_enough(tmp_path):
     [
         (
             ["1.jpg", "2.png"],
-            "2 images lie directly in it; wanted is one sub-folder for each class: .*cats/1.jpg.*--lab",
+            "2 images lie directly in it; wanted is one sub-folder for each class: .*cats/1.jpg.*",
         ),
         (["readme.txt"], "no images in it; wanted is"),
         (["a/1.jpg", "b/1.txt", "c/.2.jpg"], "no images in the class folders b, c .*exclude_empty=True"),
@@ -213,6 +213,8 @@ def test_says_what_is_wrong_with_a_folder(tmp_path, names, message):
 def test_a_folder_named_with_a_slash_is_told_with_one(tmp_path):
     with pytest.raises(SpmError, match=f": {re.escape(str(tmp_path))}/cats/1.jpg"):
         datasets.load_folder(f"{touch(tmp_path, '1.jpg')}/")
+    with pytest.raises(SpmError, match="or a table with a file and its label in each row: .*--labels FILE$"):
+        datasets.load_folder(tmp_path)
 
 
 def test_a_missing_folder_and_a_file_are_refused(tmp_path):
