@@ -213,7 +213,7 @@ def test_says_what_is_wrong_with_a_folder(tmp_path, names, message):
 def test_a_folder_named_with_a_slash_is_told_with_one(tmp_path):
     with pytest.raises(SpmError, match=f": {re.escape(str(tmp_path))}/cats/1.jpg"):
         datasets.load_folder(f"{touch(tmp_path, '1.jpg')}/")
-    with pytest.raises(SpmError, match="or a table with a file and its label in each row: .*--labels FILE$"):
+    with pytest.raises(SpmError, match=r"or a table with a file and its label in each row: .*--labels FILE$"):
         datasets.load_folder(tmp_path)
 
 
