@@ -342,6 +342,8 @@ def test_the_pointer_on_a_class_shows_what_votes_for_it(opened, files):
         shown = [float(text.replace("−", "-")) for text in road.locator(".cells button").all_inner_texts()]
         assert shown == pytest.approx(cells[1].tolist(), abs=0.006)
         assert heights(road) != old
+    tops = [road.locator(".stage").bounding_box()["y"] for road in page.locator(".road").all()]
+    assert tops[0] == tops[1], "the photographs lie at one height, also with votes on the levels' buttons"
     page.mouse.move(2, 300)
     assert [heights(road) for road in page.locator(".road").all()] == before
 

@@ -62,6 +62,9 @@ main.touch { max-width: none; padding: .5rem 1.25rem 1rem; font-size: 1.0625rem;
   .roads { grid-template-columns: repeat(2, minmax(0, 1fr)); --tall: max(14rem, calc(100vh - 26.5rem)); }
   .classes:empty ~ .roads { --tall: max(14rem, calc(100vh - 20rem)); }
   .road { grid-template: "head head" "stage word" "told told" "bars bars" "about about" / var(--left) minmax(0, 1fr); }
+  .roads:not(.single) { row-gap: 0; }
+  .roads:not(.single) .road { grid-row: span 5; grid-template-rows: subgrid; }  /* both photographs at one height */
+  .roads:not(.single) .row button { padding: .05rem .5rem; }
   .roads.single { grid-template-columns: minmax(0, 1fr); --tall: max(14rem, calc(100vh - 14.5rem)); }
   .single .road { grid-template-areas: "head head" "stage told" "stage bars" "stage word" "stage about"; }
   .single .road { grid-template-rows: repeat(4, auto) 1fr; }
