@@ -13,6 +13,7 @@ from sklearn.utils import Bunch
 
 from .._tools.public import public
 from .._tools.text import Table
+from ..errors import MissingDependencyError
 from .detection import DETECTORS
 from .registry import PRESETS
 
@@ -104,8 +105,11 @@ def _about(function: Any, name: str) -> str:
     left_to = AS_THERE.match(text)
     if left_to is None:
         return text
-    there = _about(_named(left_to[1]), name)
-    if not there:  # it has another name there
+    try:
+        there = _about(_named(left_to[1]), name)
+    except MissingDependencyError:  # of an extra that is not installed here
+        there = ""
+    if not there:  # or it has another name there
         return text
     rest = text[left_to.end() :].lstrip(".,;: ")
     return f"{there} {rest[:1].upper()}{rest[1:]}".strip()
