@@ -96,7 +96,16 @@ def test_help_explains_every_argument(run, name):
     ("arguments", "message"),
     [
         ([], "COMMAND"),
-        (["trian"], "invalid choice: 'trian'"),
+        (["trian"], "invalid choice: 'trian'.*did you mean train?"),
+        (["zzz"], r"invalid choice: 'zzz' \(choose from [^:]*\)\n$"),
+        (
+            ["predict", "m.spm", "a.jpg", "--tpo", "3"],
+            r"(?s)usage: spm predict.* --tpo 3: did you mean --top\?",
+        ),
+        (["train", "photos", "-o", "m.spm", "--presset=x"], r"--presset=x: did you mean --preset\?"),
+        (["train", "photos", "-o", "m.spm", "--n-words", "5"], r"one, goes as --set n_words=VALUE\n$"),
+        (["info", "m.spm", "--n-words", "5"], r"unrecognized arguments: --n-words 5\n$"),
+        (["info", "m.spm", "n.spm"], r"unrecognized arguments: n\.spm\n$"),
         (["train", "photos"], "-o"),
         (["predict", "m.spm"], "IMAGE"),
         (["predict", "m.spm", "a.jpg", "--on-error", "ignore"], "'raise', 'skip'|raise, skip"),

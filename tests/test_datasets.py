@@ -197,7 +197,10 @@ def test_one_class_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["1.jpg", "2.png"], "2 images lie directly in it; wanted is one sub-folder for each class: .*cats/1.jpg"),
+        (
+            ["1.jpg", "2.png"],
+            "2 images lie directly in it; wanted is one sub-folder for each class: .*cats/1.jpg.*",
+        ),
         (["readme.txt"], "no images in it; wanted is"),
         (["a/1.jpg", "b/1.txt", "c/.2.jpg"], "no images in the class folders b, c .*exclude_empty=True"),
     ],
@@ -205,6 +208,13 @@ def test_one_class_is_enough(tmp_path):
 def test_says_what_is_wrong_with_a_folder(tmp_path, names, message):
     with pytest.raises(SpmError, match=message):
         datasets.load_folder(touch(tmp_path, *names))
+
+
+def test_a_folder_named_with_a_slash_is_told_with_one(tmp_path):
+    with pytest.raises(SpmError, match=f": {re.escape(str(tmp_path))}/cats/1.jpg"):
+        datasets.load_folder(f"{touch(tmp_path, '1.jpg')}/")
+    with pytest.raises(SpmError, match=r"or a table with a file and its label in each row: .*--labels FILE$"):
+        datasets.load_folder(tmp_path)
 
 
 def test_a_missing_folder_and_a_file_are_refused(tmp_path):

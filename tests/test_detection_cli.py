@@ -102,6 +102,9 @@ def test_help_explains_every_argument(run, name):
     [
         ([], "COMMAND"),
         (["trian"], "invalid choice: 'trian'"),
+        (["trian"], "did you mean train?"),
+        (["predict", "m.spm", "t0.png", "--mots", "3"], "usage: spm detect predict"),
+        (["predict", "m.spm", "t0.png", "--mots", "3"], "--mots 3: did you mean --most?"),
         (["train", "voc"], "-o"),
         (["train", "voc", "-o", "x.spm", "--proposals", "boxes"], "edge-boxes"),
         (["train", "voc", "-o", "x.spm", "--scales", "480,x"], "'480,x' is not a list of sizes"),

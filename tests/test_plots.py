@@ -457,6 +457,12 @@ def test_curve_has_a_legend_that_tells_dashes_and_bars_of_errors_only_where_ther
     assert all(container.has_yerr for container in plots.curve(ROWS[:3]).containers)
 
 
+def test_no_accuracy_above_100_is_on_the_axis():
+    rows = [{**row, "accuracy": accuracy, "std": 0.03} for row, accuracy in zip(ROWS, (0.9, 1.0), strict=False)]
+    ax = plots.curve(rows, x="values")
+    assert 100 in ax.get_yticks() and max(ax.get_yticks()) == 100 < ax.get_ylim()[1], "room for the bar, no tick"
+
+
 def test_names_of_points_end_inside():
     rows = [{**row, "levels": (1, 2, 3, 6), "values": n} for row, n in zip(ROWS, (64, 3000, 3200), strict=False)]
     for x in ("values", "train_seconds", "seconds"):

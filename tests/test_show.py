@@ -222,6 +222,12 @@ def test_the_command_refuses_before_the_work(scenes, tmp_path, capsys, monkeypat
     assert "is a folder: give the name of a file" in capsys.readouterr().err
 
 
+def test_the_command_names_no_option_that_it_has_not(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path / "none.jpg"), "-o", str(tmp_path / "page.html")]) == 1
+    err = capsys.readouterr().err
+    assert "none.jpg: there is no such file" in err and "--on-error" not in err
+
+
 # In a browser
 
 
@@ -269,6 +275,9 @@ def test_it_fits_a_lecture_hall_and_a_telephone(opened, name, scheme):
     assert page.evaluate("[...document.images].every(image => image.naturalWidth)")
     roads = page.evaluate("[...document.querySelectorAll('.road')].map(road => road.getBoundingClientRect().top)")
     assert len(roads) == (1 if name == "words" else 2) and len(set(roads)) == 1, "side by side"
+    for road in page.locator(".road").all():
+        stage, beside = (road.locator(part).bounding_box() for part in (".stage", ".word"))
+        assert 0 < beside["x"] - stage["x"] - stage["width"] < 20, "no gap beside the photograph"
     narrow = opened(name, width=320, height=700, scheme=scheme)
     assert narrow.evaluate("document.documentElement.scrollWidth") == 320
 
@@ -333,6 +342,8 @@ def test_the_pointer_on_a_class_shows_what_votes_for_it(opened, files):
         shown = [float(text.replace("−", "-")) for text in road.locator(".cells button").all_inner_texts()]
         assert shown == pytest.approx(cells[1].tolist(), abs=0.006)
         assert heights(road) != old
+    tops = [road.locator(".stage").bounding_box()["y"] for road in page.locator(".road").all()]
+    assert tops[0] == tops[1], "the photographs lie at one height, also with votes on the levels' buttons"
     page.mouse.move(2, 300)
     assert [heights(road) for road in page.locator(".road").all()] == before
 

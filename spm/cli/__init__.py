@@ -12,6 +12,7 @@ from .. import __version__
 from .._tools.text import printable
 from ..errors import LINES, ImageError, SpmError
 from . import compare, detect, evaluate, info, layers, predict, presets, show, train
+from ._arguments import Parser
 
 DESCRIPTION = "Spatial pyramids: bag of words, spatial pyramid matching, spatial pyramid pooling."
 COMMANDS = (train, predict, evaluate, compare, show, info, presets, detect, layers)
@@ -44,12 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (SpmError, OSError) as error:
-        hint = " (--on-error skip leaves such images out)" if isinstance(error, ImageError) else ""
-        print(f"spm: error: {printable(error, keep=LINES)}{hint}", file=sys.stderr)
+        print(f"spm: error: {printable(_in_words_of_commands(error, arguments), keep=LINES)}", file=sys.stderr)
         return 1
     finally:
         logging.getLogger("spm").removeHandler(handler)
     return 0
+
+
+def _in_words_of_commands(error: Exception, arguments: argparse.Namespace) -> str:
+    """Return an error's message with what the command can do about it."""
+    if getattr(arguments, "on_error", None) != "raise":  # this command has no such choice, or it was taken
+        return str(error)
+    hint = " (--on-error skip leaves such images out)" if isinstance(error, ImageError) else ""
+    return str(error).replace('on_error="skip"', "--on-error skip") + hint
 
 
 class _Line(logging.Formatter):
@@ -73,8 +81,8 @@ class _Once(logging.Filter):
         return is_new
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="spm", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"spm {__version__}")

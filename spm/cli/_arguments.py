@@ -1,11 +1,45 @@
-"""What several commands take: a command's parser in, the same with these arguments out."""
+"""What several commands take: a command's parser in, the same with these arguments out; and what parses them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .._tools.text import nearest
 
 PRESET = "lazebnik2006"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest right word for a mistaken one, under the usage of the command that it is for."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse, and end the program where something is left over: no command hands arguments on."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")
+        return found, rest
+
+    def _meant(self, rest: list[str]) -> str:
+        """Return what the first mistaken option was likely to mean."""
+        given = next((word.partition("=")[0] for word in rest if word.startswith("-")), "")
+        near = nearest(given, self._option_string_actions, n=1) if given else []
+        if near:
+            return f": did you mean {near[0]}?"
+        if given.startswith("--") and "--set" in self._option_string_actions:
+            name = given.strip("-").replace("-", "_")
+            return f": an option of the preset, should it be one, goes as --set {name}=VALUE"
+        return ""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Check a choice, and name the nearest."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = nearest(str(value), map(str, action.choices or ()), n=1)
+            error.message += "".join(f": did you mean {name}?" for name in near)
+            raise
 
 
 def add_folder(command: argparse.ArgumentParser, nargs: str | None = None, default: str = "") -> None:

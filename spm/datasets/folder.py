@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 LAYOUT = "wanted is one sub-folder for each class: {folder}/cats/1.jpg, {folder}/dogs/2.jpg, ..."
+OR_TABLE = "; or a table with a file and its label in each row: spm.load_table, in commands --labels FILE"
 
 
 def bunch_of(folder: str | os.PathLike[str], found: Listing, about: str) -> Bunch:
@@ -88,7 +89,8 @@ def load_folder(path: str | os.PathLike[str], *, exclude_empty: bool = False) ->
     if not found.by_class:
         loose = sum(reason == BESIDE for _, reason in found.skipped)
         lies = f"{loose} images lie directly in it" if loose else "no images in it"
-        raise SpmError(f"{os.fspath(path)}: {lies}; {LAYOUT.format(folder=os.fspath(path))}")
+        wanted = LAYOUT.format(folder=os.fspath(path).rstrip("/\\")) + OR_TABLE * bool(loose)
+        raise SpmError(f"{os.fspath(path)}: {lies}; {wanted}")
     return bunch_of(path, found, "Images of a folder, labelled by sub-folder.")
 
 

@@ -253,6 +253,9 @@ def _finish_curve(
     name = max((6 + 4.5 * len(text) for _, _, text, _ in named), default=0.0)  # points, beside the last of them
     room = max(min(TICK / width, 0.3), name / max(width - 2 * name, 1.0))
     ax.margins(x=float(np.clip(room, 0.12, 0.45)), y=0.12)
+    low, high = ax.get_ylim()
+    if y == "accuracy" and high > 100:  # there is room above for bars and labels, but no such accuracy
+        ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= 100])
     ax.grid(alpha=0.3)
     legend_outside(ax, fontsize="small", handlelength=2.6)  # room for dashes beside the marker
     if grids:

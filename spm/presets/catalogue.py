@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from inspect import getdoc, signature
 from typing import Any
@@ -11,6 +13,7 @@ from sklearn.utils import Bunch
 
 from .._tools.public import public
 from .._tools.text import Table
+from ..errors import MissingDependencyError
 from .detection import DETECTORS
 from .registry import PRESETS
 
@@ -32,6 +35,8 @@ CATALOGUE = {  # name: paper, what it is, the extra that it needs
     "rcnn2014": ("Girshick et al. 2014", "detector: the network run on every region", "cnn"),
 }
 """What ``spm presets`` shows, in its order: those for labels, then the detectors of ``spm detect``."""
+
+AS_THERE = re.compile(r"As (?:for )?`([\w.]+)`(?: takes (?:it|them))?(?=[.,;:])")  # what a docstring leaves to another
 
 PACKAGES = {"cnn": ("onnxruntime", "onnx"), "nn": ("torch",)}
 
@@ -78,17 +83,42 @@ def _needs(extra: str, here: bool) -> str:
 def options_with_help(preset: str) -> list[dict[str, Any]]:
     """Return the options of a preset: ``name``, ``default``, and ``about``, what its docstring says of it.
 
+    Where the docstring leaves that to another's ("As for `lazebnik2006`"), the other's words stand in the place.
+
     Examples
     --------
     >>> options_with_help("lazebnik2006")[0]
     {'name': 'n_words', 'default': 200, 'about': 'The paper\\'s "strong features" have 200 or 400.'}
+    >>> options_with_help("spp2014")[-1]["about"] == options_with_help("lazebnik2006")[-1]["about"]
+    True
     """
     function = {**PRESETS, **DETECTORS}[preset]
-    about = _parameters(getdoc(function) or "")
     return [
-        {"name": name, "default": parameter.default, "about": about.get(name, "")}
+        {"name": name, "default": parameter.default, "about": _about(function, name)}
         for name, parameter in signature(function).parameters.items()
     ]
+
+
+def _about(function: Any, name: str) -> str:
+    """Return what the docstring of a function or class says of one parameter, in the end."""
+    text = _parameters(getdoc(function) or "").get(name, "")
+    left_to = AS_THERE.match(text)
+    if left_to is None:
+        return text
+    try:
+        there = _about(_named(left_to[1]), name)
+    except MissingDependencyError:  # of an extra that is not installed here
+        there = ""
+    if not there:  # or it has another name there
+        return text
+    rest = text[left_to.end() :].lstrip(".,;: ")
+    return f"{there} {rest[:1].upper()}{rest[1:]}".strip()
+
+
+def _named(name: str) -> Any:
+    """Return the preset, or what `spm` or one of its folders calls by a name."""
+    module, _, last = name.rpartition(".")
+    return {**PRESETS, **DETECTORS}.get(name) or getattr(import_module(module or __package__.partition(".")[0]), last)
 
 
 def _parameters(doc: str) -> Mapping[str, str]:

@@ -74,8 +74,10 @@ def rcnn2014(
     ----------
     model : path, bytes or spm.networks.Network, optional
         An ONNX file. By default the small network that ships with spm.
-    layers, preprocess
-        As `FeatureMap` takes them; ``"imagenet"`` by default for a `model` of your own.
+    layers : str or sequence of str, optional
+        As `FeatureMap` takes them.
+    preprocess : str or dict, optional
+        As `FeatureMap` takes it; ``"imagenet"`` by default for a `model` of your own.
     levels : sequence, default=(6,)
         Bins that each crop's map is pooled into: 6 x 6 is pool5 of their network.
     memory, n_jobs, verbose, random_state

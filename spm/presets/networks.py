@@ -140,7 +140,7 @@ def hybrid(
     levels : sequence, optional
         The pyramid of both; by default each has its own.
     max_side : int, optional
-        As for both.
+        As for `lazebnik2006`; the network's images too.
     n_words, C, probability, memory, n_jobs, verbose, random_state
         As for `lazebnik2006`.
 

@@ -122,7 +122,9 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> Html:
     ]
     if len(told) == 1:
         return element("p", "Best: ", told[0], class_="headline")
-    lead = element("p", f"No single best: {len(told)} rows tie within their deviation.", class_="headline")
+    known = rows[0]["n_splits"] >= FEWEST
+    within = "their deviation" if known else f"what {rows[0]['n_test']:,} tests leave to chance"
+    lead = element("p", f"No single best: {len(told)} rows tie within {within}.", class_="headline")
     listed = element("ul", *(element("li", one) for one in told))
     return join([lead, listed, element("p", "The first of them is looked at below.", class_="note")])
 

@@ -60,9 +60,16 @@ main.touch { max-width: none; padding: .5rem 1.25rem 1rem; font-size: 1.0625rem;
 .keys kbd { font: inherit; border: 1px solid var(--line); border-radius: .25rem; padding: 0 .3rem; }
 @media (min-width: 60rem) {
   .roads { grid-template-columns: repeat(2, minmax(0, 1fr)); --tall: max(14rem, calc(100vh - 26.5rem)); }
-  .road { grid-template: "head head" "stage word" "told told" "bars bars" "about about" / 2fr minmax(0, 1fr); }
+  .classes:empty ~ .roads { --tall: max(14rem, calc(100vh - 20rem)); }
+  .road { grid-template: "head head" "stage word" "told told" "bars bars" "about about" / var(--left) minmax(0, 1fr); }
+  .roads:not(.single) { row-gap: 0; }
+  .roads:not(.single) .road { grid-row: span 5; grid-template-rows: subgrid; }  /* both photographs at one height */
+  .roads:not(.single) .row button { padding: .05rem .5rem; }
   .roads.single { grid-template-columns: minmax(0, 1fr); --tall: max(14rem, calc(100vh - 14.5rem)); }
-  .single .road { grid-template: "head head" "stage told" "stage bars" "stage word" "stage about" 1fr / 3fr 2fr; }
+  .single .road { grid-template-areas: "head head" "stage told" "stage bars" "stage word" "stage about"; }
+  .single .road { grid-template-rows: repeat(4, auto) 1fr; }
+  .road { --left: min(66%, calc(var(--tall) * var(--ratio))); }  /* the photograph, and no more */
+  .single .road { --left: min(60%, calc(var(--tall) * var(--ratio))); }
   .single .bars { height: 11rem; }
 }
 """
@@ -91,6 +98,9 @@ const make = (tag, text = "", name = "") => {
   made.className = name;
   return made;
 };
+
+// A number of votes in its colour; nothing has none.
+const vote = value => make("span", signed(value), signed(value) === "0" ? "" : side(value));
 
 // One stop of Tab for a row or a grid of buttons, and arrows within it.
 const rove = (box, columns = 1) => {
@@ -144,7 +154,7 @@ const showClasses = () => {
   roads.forEach(road => {
     const total = sum(road.sums[label]);
     box.append(` and ${roads.length > 1 ? road.title : "votes"} `,
-      make("span", signed(total), side(total)));
+      vote(total));
   });
   box.append(roads.length > 1 ? "" : ", level by level below");
 };
@@ -155,7 +165,7 @@ const showLevels = road => [...find(".levels", road.box).children].forEach((butt
   button.replaceChildren(`${rows} × ${columns} `);
   if (voting() !== null) {
     const total = levelVotes(road, level, voting());
-    button.append(make("span", signed(total), side(total)));
+    button.append(vote(total));
   } else if (!alike) {
     button.append(make("small", `weight ${plain(weight)}`));
   }
@@ -232,10 +242,9 @@ const showUnit = road => {
   const [start] = span(road, road.level), cell = start + road.cell, count = road.counts[unit];
   text.append(make("strong", road.names[unit]), count === null ? "" :
     `: ${count} ${count === 1 ? road.one : road.one === "patch" ? "patches" : "cells"} in the image`);
-  text.append(`; ${plain(road.values[cell][unit])} in this cell`);
+  text.append(`; its value in this cell ${plain(road.values[cell][unit])}`);
   if (voting() !== null) {
-    const vote = road.votes[voting()][cell][unit];
-    text.append(", votes ", make("span", signed(vote), side(vote)));
+    text.append(", votes ", vote(road.votes[voting()][cell][unit]));
   }
 };
 
@@ -275,7 +284,7 @@ const setLevel = (road, level) => {
 
 const build = road => {
   find("img", road.box).src = page.photograph;
-  find(".stage", road.box).style.setProperty("--ratio", page.ratio);
+  road.box.style.setProperty("--ratio", page.ratio);
   const [x0, y0, x1, y1] = road.region.map(edge => 100 * edge), cells = find(".cells", road.box);
   Object.assign(cells.style, {left: x0 + "%", top: y0 + "%", width: x1 - x0 + "%", height: y1 - y0 + "%"});
   const levels = find(".levels", road.box);
@@ -306,7 +315,7 @@ const build = road => {
 const classes = find(".classes");
 classes.append(...page.labels.map(({name, score}, k) => {
   const button = make("button", name + " ");
-  button.append(make("span", signed(score), side(score)));
+  button.append(vote(score));
   const look = () => { state.label = k; showAll(); };
   button.onpointerenter = look;
   button.onfocus = look;

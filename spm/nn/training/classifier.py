@@ -84,11 +84,12 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         pooled from the maps of whole images, nine a size and mirrored, at `test_size`, or for "full" at the paper's six
         sizes: 96 views (section 3.1.3). Probabilities are averaged.
     epochs, batch_size : int, default=30, 32
-        With several ranks the batch of each.
+        How often every image is seen, and how many a step sees; with several ranks the batch of each.
     max_pixels : int, optional
         In a batch, as `ShapeBuckets` takes it.
     optimizer : {"adamw", "sgd"}, default="adamw"
     lr : float, default=1e-3
+        The learning rate, at its highest.
     trunk_lr : float, optional
         The trunk's own rate; by default `lr`.
     momentum, weight_decay : float, default=0.9, 0.01
