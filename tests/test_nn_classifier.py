@@ -17,6 +17,7 @@ import spm  # noqa: E402
 from spm import ImageError, SpmError  # noqa: E402
 from spm.nn import SPPNetClassifier  # noqa: E402
 from spm.nn.training import loop  # noqa: E402
+from spm.nn.training.frozen import freeze_below  # noqa: E402
 
 GENERATOR = np.random.default_rng(0)
 
@@ -220,6 +221,18 @@ def test_a_cut_may_cross_several_maps(name):
     learns = {id(parameter) for parameter in upper.parameters()}
     assert {id(p) for p in dict(module.named_modules())[name].parameters()} <= learns
     assert learns.isdisjoint({id(p) for p in lower.parameters()})
+
+
+def test_of_a_frozen_trunk_pooled_vectors_are_kept_where_the_head_alone_learns():
+    network = model().fit(X, Y).module_
+    images = torch.rand(2, 3, 40, 56)
+    lower, learned = freeze_below(network, "head")
+    (kept,) = lower(images)
+    assert kept.shape == (2, 12 * 5)
+    assert torch.equal(learned(kept), network(images))
+    assert {name for name, weights in network.named_parameters() if weights.requires_grad} == {
+        f"head.{name}" for name, _ in network.head.named_parameters()
+    }
 
 
 def test_kept_maps_give_what_maps_made_anew_give():

@@ -115,16 +115,15 @@ def _drop_unused(graph: fx.Graph) -> None:
 
 
 class Upper(nn.Module):
-    """What learns of a network: the upper part of its trunk, if any, pooling and head; it takes maps."""
+    """What learns of a network above a layer of its trunk: the rest of that, pooling and head; it takes maps."""
 
-    def __init__(self, network: Any, upper: nn.Module | None) -> None:
+    def __init__(self, network: Any, upper: nn.Module) -> None:
         super().__init__()
         self.upper, self.pool, self.head = upper, network.pool, network.head
 
     def forward(self, *maps: torch.Tensor) -> torch.Tensor:
         """Return scores."""
-        pooled = self.pool(maps[0] if self.upper is None else self.upper(*maps))
-        return self.head(pooled)
+        return self.head(self.pool(self.upper(*maps)))
 
 
 def freeze_below(
@@ -143,15 +142,21 @@ def freeze_below(
     Returns
     -------
     lower : callable
-        Takes images, returns a tuple of maps, without gradients.
+        Takes images, returns a tuple of maps, or of pooled vectors where the head alone learns; without gradients.
     learned : torch.nn.Module
         Takes these, returns scores.
     """
     for parameter in network.trunk.parameters():
         parameter.requires_grad_(False)
-    lower, upper = (network.trunk, None) if name == HEAD else split_below(network.trunk.body, name)
-    for parameter in () if upper is None else upper.parameters():
-        parameter.requires_grad_(True)
+    lower: nn.Module
+    learned: nn.Module
+    if name == HEAD:
+        lower, learned = nn.Sequential(network.trunk, network.pool), network.head
+    else:
+        lower, upper = split_below(network.trunk.body, name)
+        learned = Upper(network, upper)
+        for parameter in upper.parameters():
+            parameter.requires_grad_(True)
 
     @torch.no_grad()
     def run(images: torch.Tensor) -> Tensors:
@@ -159,7 +164,7 @@ def freeze_below(
             maps = lower(images)
         return maps if isinstance(maps, tuple) else (maps,)
 
-    return run, Upper(network, upper)
+    return run, learned
 
 
 class Shelf:
