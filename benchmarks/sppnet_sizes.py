@@ -20,6 +20,7 @@ import numpy as np
 from _common import data_home, scene15, scene15_fixed, table
 
 import spm
+from spm.networks.session import open_network
 from spm.nn import ShapeBuckets, SPPNetClassifier
 from spm.nn.training.fitting import held_out, input_of, mode_of, sizes_of
 from spm.nn.training.frozen import freeze_below
@@ -38,6 +39,10 @@ TRUNKS: dict[str, dict[str, Any]] = {  # the last blocks learn
     "efficientnet_lite0": {"trunk": "efficientnet_lite0", "freeze": "_blocks.12", **LITE0},
     "mobilenetv2": {"trunk": "mobilenetv2_1.0_features.onnx", "freeze": None, "preprocess": "imagenet"},
 }
+BELOW = {  # of a file: the layer whose map goes in where something begins to learn, and its last
+    "_blocks_12__expand_conv_Conv_output_0": "/_blocks.11/_project_conv/Conv_output_0",
+    "head": None,
+}
 WARPED = {"schedule": "fixed", "policy": "warp", "sizes": (224,)}
 TWO = {"schedule": "alternate", "sizes": (224, 180)}
 WAYS: dict[str, dict[str, Any]] = {
@@ -50,6 +55,17 @@ WAYS: dict[str, dict[str, Any]] = {
     "SPP, free at two sizes (288, 224)": {"schedule": "free", "sizes": (288, 224), "step": 32},
     "SPP, two sizes, weights averaged": {**TWO, "average": 0.99},
     "SPP, two sizes, norms at the test size": {**TWO, "renorm": True},
+    **{
+        f"SPP, whole at {' '.join(map(str, sizes))}, the head alone, labels smoothed": {
+            "schedule": "free",
+            "sizes": sizes,
+            "freeze": "head",
+            "levels": (1, 2, 3),
+            "label_smoothing": 0.1,
+            "epochs": 30,
+        }
+        for sizes in ((224,), (288,), (288, 224, 352))
+    },
 }
 
 
@@ -109,7 +125,7 @@ class Tested:
 
     def __init__(self, scenes: Scenes, at: np.ndarray) -> None:
         self.images, self.labels = scenes.take(at)
-        self.maps: dict[Any, list[tuple[list[int], Any]]] = {}
+        self.maps: dict[Any, list[tuple[list[int], Any]]] = {}  # at what is known of each, batch by batch
 
     def accuracies(self, model: SPPNetClassifier, sizes: tuple[Any, ...]) -> dict[str, float]:
         """Return the mean per-class accuracy in percent at each size, and of several sizes' mean."""
@@ -131,8 +147,9 @@ class Tested:
         if model.freeze is None:
             return model.set_params(test_size=size).predict_proba(self.images)
         lower, learned = freeze_below(network, model.freeze)
-        key = size, model.test_policy
+        key = size, model.test_policy, model.freeze, tuple(model.levels) if model.freeze == "head" else ()
         if key not in self.maps:
+            lower = by_file(model, network) or lower
             make = input_of(model, network, torch.device("cpu"))
             looks = Looks(sizes_of(size), model.test_policy)
             pictures = Pictures(self.images, mode_of(make))
@@ -142,6 +159,27 @@ class Tested:
             for at, maps in self.maps[key]:
                 said[at] = learned.eval()(*maps).softmax(1).numpy()
         return said
+
+
+def by_file(model: SPPNetClassifier, network: Any) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return what runs a file's layers that do not learn in onnxruntime: torch prepares anew for every shape it meets.
+
+    A fit leaves them as they are in the file.
+    """
+    import torch
+
+    if not str(model.trunk).endswith(".onnx") or model.freeze not in BELOW:
+        return None
+    layer = BELOW[model.freeze]
+    session = open_network(model.trunk, None if layer is None else (layer,), None)
+
+    @torch.no_grad()
+    def lower(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        each = [session.run(image[None].numpy())[0][0] for image in images]
+        maps = torch.from_numpy(np.stack(each))
+        return (network.pool(maps) if model.freeze == "head" else maps,)
+
+    return lower
 
 
 def trunk_options(name: str) -> dict[str, Any]:
