@@ -91,7 +91,6 @@ def rows() -> dict[str, tuple[str | None, dict[str, Any]]]:
         "machines behind the head": (BASE, {**best, "machines": True, "least_score": -1.5}),
         SINGLE: (None, single),
         "single: 1x1 alone": (SINGLE, {**single, "levels": (1,)}),
-        "single: five scales": (SINGLE, {**single, "scales": FIVE}),
         "single: negatives drawn at random": (SINGLE, {**single, "hard_negatives": False}),
         "single: boxes voted": (SINGLE, {**single, "voting_iou": 0.5}),
         "single: machines behind a fine-tuned head": (SINGLE, {**single, "head": "torch"}),
@@ -101,6 +100,7 @@ def rows() -> dict[str, tuple[str | None, dict[str, Any]]]:
             for name in PREPROCESS
             if name != RESNET["network"]
         },
+        f"{LITE} alone, five scales": (f"{LITE} alone, machines", {**single, **network_of(LITE), "scales": FIVE}),
         "SIFT words": (SINGLE, {"network": None, "scales": None, "C": best["C"]}),
     }
 
