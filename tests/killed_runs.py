@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -251,9 +251,10 @@ class Slow(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(CONTENT) - first))
         self.end_headers()
-        for begin in range(first, len(CONTENT), 30_000):
-            self.wfile.write(CONTENT[begin : min(begin + 30_000, len(CONTENT))])
-            time.sleep(0.02)
+        with suppress(ConnectionError):  # whoever asked was killed
+            for begin in range(first, len(CONTENT), 30_000):
+                self.wfile.write(CONTENT[begin : min(begin + 30_000, len(CONTENT))])
+                time.sleep(0.02)
 
     def log_message(self, *_):
         pass

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from .._tools.files import read_at_most
 from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
 from ..errors import need as _need
@@ -137,7 +138,7 @@ class Network:
         assert self.path is not None
         try:
             _check_regular(self.path, os.stat(self.path))
-            return Path(self.path).read_bytes()
+            return read_at_most(self.path, MOST_TAKEN_IN)
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
@@ -224,7 +225,7 @@ def _digest(files: tuple[FileState, ...]) -> str:
 def _beside(file: FileState) -> tuple[str, ...]:
     """Return the paths of the files that hold weights of an ONNX file; none if it cannot be read as one."""
     try:
-        proto = need("onnx").load_model_from_string(Path(file[0]).read_bytes())
+        proto = need("onnx").load_model_from_string(read_at_most(file[0], MOST_TAKEN_IN))
     except MissingDependencyError:
         raise
     except Exception:  # protobuf's own error class moves from version to version

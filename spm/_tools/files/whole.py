@@ -84,6 +84,32 @@ def _mode_of(path: Path) -> int | None:
     return None
 
 
+def read_at_most(path: str | os.PathLike[str], most: int) -> bytes:
+    """Read a file whole, if it is no larger than what is read of its kind: how large it is is asked before.
+
+    Raises
+    ------
+    OSError
+    SpmError
+        If it is larger.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = write_whole(os.path.join(tempfile.mkdtemp(), "table.csv"), b"1,2", "the table")
+    >>> read_at_most(path, 3)
+    b'1,2'
+    >>> read_at_most(path, 2)
+    Traceback (most recent call last):
+    spm.SpmError: ...table.csv: the file has 3 bytes; no more than 2 are read
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise SpmError(f"{os.fsdecode(path)}: the file has {size:,} bytes; no more than {most:,} are read")
+        return file.read()
+
+
 def read_shipped(name: str) -> bytes:
     """Read a file of ``data/``: inside the package where it was installed, beside it in the tree that it comes from.
 
