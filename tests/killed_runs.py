@@ -216,6 +216,15 @@ def killed(run, home, seconds, random, most=None):
         kills += 1
 
 
+def together(run, home):
+    """Let two processes do one run in one folder at once; return what they leave."""
+    folder = home / f"{run}-together"
+    folder.mkdir()
+    for child in [start(run, folder) for _ in range(2)]:
+        ended(child)
+    return outcome(folder)
+
+
 @contextmanager
 def prepared(home):
     """Lay photographs there, and give CONTENT slowly, in ranges, in a process of its own; `url` says where."""
@@ -261,13 +270,15 @@ class Slow(http.server.BaseHTTPRequestHandler):
 
 
 def main(home, most, *runs):
-    """Kill each of the runs so many times; print how often each was, and whether it ends as an undisturbed one."""
+    """Kill each of the runs so many times; print how often each was killed, and whether it ends as an undisturbed one,
+    and whether two at once do.
+    """
     random, found = np.random.default_rng(0), {}
     with prepared(home):
         for run in runs:
             expected, seconds = undisturbed(run, home)
             kills, left = killed(run, home, seconds, random, most)
-            found[run] = [kills, left == expected]
+            found[run] = [kills, left == expected, together(run, home) == expected]
     print(json.dumps(found))
 
 

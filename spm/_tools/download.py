@@ -155,11 +155,18 @@ def retrieve(archive: dict[str, Any], data_home: Path) -> Path:
     Raises
     ------
     SpmError
-        When no address brings the file: what came of each, and how to go on without a network.
+        When no address brings the file: what came of each, and how to go on without a network. And when it cannot be
+        written: what has come of it is kept, where it can be.
     """
-    data_home.mkdir(parents=True, exist_ok=True)
-    with locked_folder(data_home, archive["name"]):
-        return _retrieve(archive, data_home)
+    try:
+        data_home.mkdir(parents=True, exist_ok=True)
+        with locked_folder(data_home, archive["name"]):
+            return _retrieve(archive, data_home)
+    except OSError as error:
+        raise SpmError(
+            f"{archive['name']} cannot be written to {data_home} ({error.strerror}): set SPM_DATA or pass data_home; "
+            "what has come is kept, and the next call goes on from there"
+        ) from error
 
 
 def _retrieve(archive: dict[str, Any], data_home: Path) -> Path:
