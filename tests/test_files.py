@@ -77,6 +77,7 @@ with own_folder(sys.argv[1], "unpacking") as folder:
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="nothing is removed on Windows")
 def test_what_killed_processes_left_goes_with_the_next_writer_and_what_live_ones_write_stays(tmp_path, monkeypatch):
     processes = [subprocess.Popen([sys.executable, "-c", LEFT, str(tmp_path)], stdout=subprocess.PIPE) for _ in "12"]
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 import struct
 import threading
@@ -46,6 +47,8 @@ MAX_SCANNED = 10**10
 """The most pixels times scans of a JPEG file: each of its scans goes over all pixels, and may itself be a few bytes."""
 
 _BLOCK = 1 << 20
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"  # markers of a JPEG file
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # not what stands for a value, nor what a scan has inside
 _MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BULK = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
@@ -139,20 +142,31 @@ class ContentInTime(_InTime, io.BytesIO):
     """The content of a file, held in the same way."""
 
 
-def scans_of(file: IO[bytes]) -> int:
-    """Return how many scans a JPEG file has, those of the small images in it too.
+def scans_are_many(file: IO[bytes], most: int) -> bool:
+    """Whether the image of a JPEG file has more scans than so many; behind its end and in its segments lie none of it.
 
     Examples
     --------
-    >>> scans_of(io.BytesIO(b"..." + b"\\xff\\xda.." * 3))
-    3
+    >>> scan = b"\\xff\\xda\\0\\2.."
+    >>> scans_are_many(io.BytesIO(b"\\xff\\xd8" + scan * 3 + b"\\xff\\xd9" + scan * 9), 3)
+    False
     """
-    found, last = 0, b""
+    signs, last = 0, b""
     file.seek(0)
     while block := file.read(_BLOCK):
-        found += (last + block).count(b"\xff\xda")
+        signs += (last + block).count(_SCAN)
         last = block[-1:]
-    return found
+    if signs <= most:  # as in all but a few files
+        return False
+    file.seek(0)
+    content, at, scans = file.read(), 2, 0
+    while found := _MARKER.search(content, at):
+        at, kind = found.end(), content[found.end() - 2 : found.end()]
+        if kind == _END:
+            break
+        scans += kind == _SCAN
+        at += int.from_bytes(content[at : at + 2], "big")
+    return scans > most
 
 
 def identify(file: IO[bytes]) -> Image.Image:

@@ -17,7 +17,7 @@ from .._tools.image_files import (
     identify,
     open_regular,
     pillow_set_as_usual,
-    scans_of,
+    scans_are_many,
     why_unreadable,
 )
 from .._tools.opencv import cv2
@@ -370,9 +370,11 @@ def _aligned(pixels: np.ndarray, size: Size, times: int, orientation: int) -> np
 
 
 def _refuse_scans(image: Image.Image, file: Any, source: str) -> None:
-    scans, pixels = scans_of(file), image.size[0] * image.size[1]
-    if scans * pixels > MAX_SCANNED:
-        raise ImageError(source, f"its {scans:,} scans of {pixels:,} pixels each would take too long: save it anew")
+    pixels = image.size[0] * image.size[1]
+    most = MAX_SCANNED // max(pixels, 1)
+    if scans_are_many(file, most):
+        reason = f"it has more than {most:,} scans, each of its {pixels:,} pixels, which take too long: save it anew"
+        raise ImageError(source, reason)
 
 
 def _refuse_large(image: Image.Image, source: str) -> None:
