@@ -101,8 +101,8 @@ def main() -> None:
     draw(seen, RESULTS / "memory.png")
     note = (
         f"Generated images of {SIDE} x {SIDE} through `lazebnik2006` (a fitted one of 200 words, vectors of 4,200 "
-        "values) with n_jobs=2 and `out=`. MB are what the process holds, without pages of files; the most is of looks "
-        "with every image."
+        f"values) with n_jobs=2 and `out=`, behind a first pass over {FIRST}. MB are what the process holds, without "
+        "pages of files; the most is of looks with every image."
     )
     keep("memory", "Memory against the number of images", note,
          table(["images", "MB held at the start", "most MB held", "MB of vectors", "seconds"], rows),
