@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
 HINT = "give the path or the content of an .onnx file"
+MOST = 2**31  # bytes of a file: protobuf reads no more
 MOST_TAKEN_IN = 2**31 - 1  # bytes of all weights: an ONNX network in memory has no more
 TICK = 20_000_000  # nanoseconds within which a file system may give two writes of a file the same time
 
@@ -138,7 +139,7 @@ class Network:
         assert self.path is not None
         try:
             _check_regular(self.path, os.stat(self.path))
-            return read_at_most(self.path, MOST_TAKEN_IN)
+            return read_at_most(self.path, MOST)
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
@@ -225,7 +226,7 @@ def _digest(files: tuple[FileState, ...]) -> str:
 def _beside(file: FileState) -> tuple[str, ...]:
     """Return the paths of the files that hold weights of an ONNX file; none if it cannot be read as one."""
     try:
-        proto = need("onnx").load_model_from_string(read_at_most(file[0], MOST_TAKEN_IN))
+        proto = need("onnx").load_model_from_string(read_at_most(file[0], MOST))
     except MissingDependencyError:
         raise
     except Exception:  # protobuf's own error class moves from version to version
