@@ -48,7 +48,8 @@ def main() -> None:
         f"{kills} kills by SIGKILL at random moments, in {time.perf_counter() - start:,.0f} s: {equal} of {ends} runs "
         "that were killed and called again until they ended left what the undisturbed one left, and nothing else: "
         "no file more, none less, each with the same bytes (a model's file tells when it was saved: what is in it is "
-        "compared; and what a network's training leaves is the network itself)."
+        "compared; of a page all but its time, its clock standing still; of a network's training the network, not the "
+        "checkpoint)."
     )
     head = ["run", "kills", "runs ended", "most kills of one", "equal", "files compared", "seconds undisturbed"]
     keep("kills", "Runs that are killed", note, table(head, rows))

@@ -29,7 +29,7 @@ from PIL import Image
 folder, url, digest, limit = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 images = np.random.default_rng(0).integers(0, 256, (4, 96, 96), dtype=np.uint8)
 many = [Objects([[1, 2, 30, 40]] * 300, ["dog"] * 300)] * 40
-words = spm.BagOfWords(n_words=600, random_state=0).fit(np.random.default_rng(0).random((700, 128)))
+model = spm.KernelSVC(kernel="intersection").fit(np.random.default_rng(0).random((80, 1000)), np.arange(80) % 2)
 paths = [folder / f"{k}.png" for k in range(40)]
 if not limit or not paths[0].exists():
     for path in paths:
@@ -43,7 +43,7 @@ expected = kept(None)
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 STEPS = {
-    "model": lambda: spm.save(words, folder / "words.spm"),
+    "model": lambda: spm.save(model, folder / "model.spm"),
     "vectors": lambda: rows_to_file(folder / "v.npy", range(100), lambda k: np.full(1500, k), made_by=1, n_values=1500,
                                     content=lambda k: b"%d" % k, dtype="float32", n_jobs=1),
     "page": lambda: report.write_page(folder / "page.html", "<p>" * 200_000),

@@ -18,4 +18,4 @@ def test_runs_that_are_killed_and_two_at_once_end_with_the_same_files(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert list(found) == runs and all(same and together for _, same, together in found.values()), found
-    assert sum(kills for kills, *_ in found.values()) >= 4
+    assert sum(kills for kills, *_ in found.values()) >= 3
