@@ -1,9 +1,10 @@
-"""Bad inputs by the tens of thousands: broken files of every format, of models and of networks, arrays, boxes.
+"""Bad inputs by the tens of thousands: broken files of every format, of models and of networks, arrays, boxes, options.
 
-    python benchmarks/hostile_inputs.py [N]        100,000 by default, nine tenths of them files of images
+    python benchmarks/hostile_inputs.py [N]        100,000 by default, nearly four fifths of them files of images
 
-Each must end in a result or in one `SpmError`. They are tried in another process, in portions, so that a crash or a
-hang of a decoder is seen and counted, too.
+Each must end in a result or in one `SpmError`; what they are is in tests/hostile_kinds.py. They are tried in a process
+of its own, so that a crash is seen; one that takes longer than a minute is ended by the system, and counts as a hang.
+Behind either the rest goes on in a new process.
 """
 
 from __future__ import annotations
@@ -18,107 +19,79 @@ from pathlib import Path
 
 from _common import keep, table
 
-PORTION, PATIENCE = 2000, 600  # inputs, and seconds for them
-SHARES = {"image file": 0.9, "array": 0.04, "boxes": 0.03, "model file": 0.015, "network": 0.015}
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path.insert(0, str(TESTS))
+from hostile_kinds import KINDS  # noqa: E402
+
+SECONDS, PORTION, SHOWN = 60, 20_000, 5  # for one input; inputs of a process; and failures in the table
+CALLED = {"voc": "VOC's annotations", "yolo": "YOLO's annotations", "coco": "COCO's annotations", "table": "CSV table",
+          "image_list": "list of images"}  # fmt: skip
 
 TRY = """
-import json, sys, time, warnings
+import json, resource, signal, sys, time
 sys.path.insert(0, sys.argv[1])
-import numpy as np
-import spm
 from collections import Counter
-from hostile_files import broken, files
-from spm._tools.files import read_shipped
-from spm.boxes import check_boxes
-from spm.images import read_image
-from spm.networks import layers
-
-warnings.simplefilter("ignore")
-kind, seed, n, folder = sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
-random, seen, slowest = np.random.default_rng([seed, len(kind)]), Counter(), 0.0
-real = files()
-sources = list(real.items())
-model = spm.save(spm.BagOfWords(n_words=4, random_state=0).fit(np.random.default_rng(0).random((50, 8))), folder + "/m")
-model, network = model.read_bytes(), read_shipped("texture_net.onnx")
-image = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
-vec = spm.PyramidVectorizer(encoder=spm.BagOfWords(n_words=3), random_state=0).fit([image, image[::-1]])
-TYPES = ["u1", "i1", "u2", "i8", "f2", "f4", "f8", "c8", "?", "U2", "M8[s]", "O", "V3"]
-
-def one(at):
-    if kind == "image file":
-        ending, content = sources[at % len(sources)]
-        path = f"{folder}/a.{ending}"
-        with open(path, "wb") as file:
-            file.write(broken(content, random, [other for _, other in sources]))
-        return lambda: read_image(path)
-    if kind == "model file":
-        with open(folder + "/a.spm", "wb") as file:
-            file.write(broken(model, random, [network]))
-        return lambda: spm.load(folder + "/a.spm")
-    if kind == "network":
-        content = broken(network, random, [model])
-        return lambda: layers(content)
-    shape = tuple(random.integers(0, 24, random.integers(0, 5)))
-    array = np.frombuffer(random.bytes(int(np.prod(shape)) * 8), "u8").reshape(shape)
-    dtype = TYPES[at % len(TYPES)]
-    with np.errstate(all="ignore"):
-        plain = array.astype("u1") if dtype in ("U2", "M8[s]", "O", "V3") else array.view("f8")
-        array = plain.astype(dtype)
-    if kind == "array":
-        return lambda: read_image(array)
-    boxes = [array, random.normal(0, 60, (3, 4)), random.integers(-9, 60, (2, 4))][at % 3]
-    return lambda: vec.transform_regions(image, boxes)
-
-for at in range(n):
-    print(at, file=sys.stderr, flush=True)
-    attempt = one(at)
+from hostile_kinds import Kinds, tried
+kind, first, last, folder, seconds = sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], int(sys.argv[6])
+kinds, seen, slowest = Kinds(folder), Counter(), 0.0
+tried(kinds, kind, 0)
+signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever it is at
+for at in range(first, last):
+    signal.alarm(seconds)
     start = time.perf_counter()
-    try:
-        attempt()
-        seen["a result"] += 1
-    except spm.SpmError:
-        seen["SpmError"] += 1
-    except BaseException as error:
-        seen[f"{type(error).__name__}: {str(error)[:80]}"] += 1
+    found = tried(kinds, kind, at)
     slowest = max(slowest, time.perf_counter() - start)
-print(json.dumps([seen, slowest]))
+    seen[found if found in ("a result", "SpmError") else f"{found} (input {at})"] += 1
+    if at % 50 == 0 or at == last - 1:
+        signal.alarm(0)
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(json.dumps([at, seen, slowest, held]), flush=True)
 """
 
 
-def portion(kind: str, seed: int, n: int, folder: str) -> tuple[Counter[str], float]:
-    """Try some inputs in a process of their own; a crash or a hang counts as one, and the rest is tried by others."""
-    tests = str(Path(__file__).parents[1] / "tests")
-    run = [sys.executable, "-c", TRY, tests, kind, str(seed), str(n), folder]
-    try:
-        done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return Counter({"a hang": 1}), float(PATIENCE)
-    if done.returncode:
-        last = [line for line in done.stderr.splitlines() if line.isdigit()][-1:]
-        return Counter({f"a crash ({done.returncode}) at input {last} of seed {seed}": 1}), 0.0
-    seen, slowest = json.loads(done.stdout.splitlines()[-1])
-    return Counter(seen), slowest
+def portion(kind: str, first: int, last: int) -> tuple[int, Counter[str], float, float]:
+    """Try some inputs; return the number behind the last one tried, outcomes, the slowest's seconds, the most MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = [sys.executable, "-c", TRY, str(TESTS), kind, str(first), str(last), folder, str(SECONDS)]
+        done = subprocess.run(run, capture_output=True, text=True, errors="replace")
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    at, seen, slowest, held = told[-1] if told else (first - 1, {}, 0.0, 0.0)
+    if done.returncode == 0:
+        return last, Counter(seen), slowest, held
+    if last - first > 1:  # between what was told last and here it is one of a few: tried alone
+        return at + 1, Counter(seen), slowest, held
+    what = "a hang" if done.returncode == -14 else f"a crash ({done.returncode}: {done.stderr.strip()[-80:]})"
+    return last, Counter({f"{what} (input {first})": 1}), slowest, held
+
+
+def all_of(kind: str, n: int) -> tuple[Counter[str], float, float]:
+    """Try `n` inputs of a kind; behind a process that was lost, the next hundred are tried one by one."""
+    at, alone, seen, slowest, most = 0, 0, Counter[str](), 0.0, 0.0
+    while at < n:
+        last = min(at + (1 if alone else PORTION), n)
+        behind, found, longest, held = portion(kind, at, last)
+        alone = max(alone - 1, 0) if behind == last else 100
+        at, seen, slowest, most = behind, seen + found, max(slowest, longest), max(most, held)
+    return seen, slowest, most
 
 
 def main() -> None:
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    rows, tried, start = [], 0, time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, share in SHARES.items():
-            left, seed, seen, slowest = round(wanted * share), 0, Counter(), 0.0
-            while left > 0:
-                found, longest = portion(kind, seed, min(left, PORTION), folder)
-                seen, slowest = seen + found, max(slowest, longest)
-                left, seed = left - PORTION, seed + 1
-            print(kind, dict(seen), slowest, flush=True)
-            tried += sum(seen.values())
-            other = {outcome: n for outcome, n in seen.items() if outcome not in ("a result", "SpmError")}
-            told = "; ".join(f"{n} x {outcome}" for outcome, n in other.items()) or "none"
-            rows.append([kind, f"{sum(seen.values()):,}", f"{seen['SpmError']:,}", f"{seen['a result']:,}",
-                         told.replace("|", "/"), f"{slowest:.2f}"])  # fmt: skip
-    note = f"{tried:,} bad inputs in {time.perf_counter() - start:,.0f} s."
-    keep("hostile_inputs", "Bad inputs and their outcomes", note,
-         table(["kind", "tried", "one SpmError", "a result", "anything else", "slowest, s"], rows))  # fmt: skip
+    rows, tried, others, start = [], 0, 0, time.perf_counter()
+    for kind, share in KINDS.items():
+        seen, slowest, most = all_of(kind, round(wanted * share))
+        other = {outcome: n for outcome, n in seen.items() if outcome not in ("a result", "SpmError")}
+        told = "; ".join([str(sum(other.values())), *list(other)[:SHOWN]])
+        print(kind, sum(seen.values()), told, f"{slowest:.2f} s, {most:.0f} MB", flush=True)
+        tried, others = tried + sum(seen.values()), others + sum(other.values())
+        rows.append([CALLED.get(kind, kind.replace("_", " ")), f"{sum(seen.values()):,}", f"{seen['a result']:,}",
+                     f"{seen['SpmError']:,}", told.replace("|", "/"), f"{slowest:.2f}", f"{most:.0f}"])  # fmt: skip
+    note = (
+        f"{tried:,} bad inputs in {time.perf_counter() - start:,.0f} s: {others} of them ended in anything but a "
+        f"result or one `SpmError`; crashes and hangs (of {SECONDS} s) count among these."
+    )
+    head = ["kind", "tried", "a result", "one SpmError", "anything else", "slowest, s", "most MB held"]
+    keep("hostile_inputs", "Bad inputs and their outcomes", note, table(head, rows))
 
 
 if __name__ == "__main__":

@@ -443,6 +443,36 @@ def test_compare_goes_on_where_it_was_stopped(run, folder, small_presets, monkey
     assert (status, err) == (0, "") and len(measured) == 4
 
 
+def test_compare_that_was_stopped_at_its_page_writes_it_from_the_rows_that_are_there(
+    run, folder, small_presets, monkeypatch, tmp_path
+):
+    pytest.importorskip("matplotlib")
+    from spm import report
+    from spm.evaluation import comparison
+
+    real, whole, measured, written = comparison.measure, report.write_whole, [], []
+    monkeypatch.setattr(comparison, "measure", lambda *arguments: measured.append(1) or real(*arguments))
+
+    def stopped_once(*arguments):
+        written.append(1)
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        if len(written) == 2:
+            raise spm.SpmError("page.html: the report cannot be saved (No space left on device)")
+        return whole(*arguments)
+
+    monkeypatch.setattr(report, "write_whole", stopped_once)
+    page = tmp_path / "page.html"
+    arguments = ("compare", folder, "--presets", "small", "--n-train", 3, "--splits", 1, "--report", page)
+    status, _, err = run(*arguments)
+    assert status == 130 and "the same command goes on" in err and not page.exists()
+    assert run(*arguments)[0] == 1 and not page.exists()
+    status, out, err = run(*arguments)
+    assert status == 0 and len(measured) == 1 and out.count(" *") == 2
+    assert "no pyramid (1x1)" in page.read_text(encoding="utf-8")
+    assert not list(folder.glob(".spm-comparison-*"))  # complete
+
+
 def test_compare_says_what_a_row_lacks(run, folder, small_presets):
     options = ("--n-train", 3, "--splits", 1, "--set", "model=none.onnx")
     status, out, err = run("compare", folder, "--presets", "small,spp2014", *options)

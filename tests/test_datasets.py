@@ -463,9 +463,8 @@ def archive_of(content, *urls, name="set.zip", **more):
 def test_a_broken_download_goes_on_where_it_broke_off(tmp_path, serve):
     server = serve(CONTENT, breaks=[150_000, 100_000])
     loader = download.ResumableDownloader(tmp_path / "file.part", wait=0)
-    loader(server.url, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert not (tmp_path / "file.part").exists()
+    loader(server.url)
+    assert (tmp_path / "file.part").read_bytes() == CONTENT
     starts = [int(asked[6:-1]) for asked in server.asked[1:]]
     assert server.asked[0] is None and len(starts) == 2 and 0 < starts[0] < starts[1]
 
@@ -473,30 +472,30 @@ def test_a_broken_download_goes_on_where_it_broke_off(tmp_path, serve):
 def test_a_later_call_goes_on_too(tmp_path, serve):
     server = serve(CONTENT, breaks=[200_000])
     with pytest.raises(requests.RequestException):
-        download.ResumableDownloader(tmp_path / "file.part", retries=0)(server.url, tmp_path / "file")
+        download.ResumableDownloader(tmp_path / "file.part", retries=0)(server.url)
     kept = (tmp_path / "file.part").stat().st_size
-    assert 0 < kept <= 200_000 and not (tmp_path / "file").exists()
-    download.ResumableDownloader(tmp_path / "file.part")(server.url, tmp_path / "file")
-    assert server.asked[1] == f"bytes={kept}-" and (tmp_path / "file").read_bytes() == CONTENT
+    assert 0 < kept <= 200_000
+    download.ResumableDownloader(tmp_path / "file.part")(server.url)
+    assert server.asked[1] == f"bytes={kept}-" and (tmp_path / "file.part").read_bytes() == CONTENT
 
 
 def test_a_server_without_ranges_starts_over(tmp_path, serve):
     server = serve(CONTENT, breaks=[200_000], ranges=False)
-    download.ResumableDownloader(tmp_path / "file.part", wait=0)(server.url, tmp_path / "file")
-    assert len(server.asked) == 2 and (tmp_path / "file").read_bytes() == CONTENT
+    download.ResumableDownloader(tmp_path / "file.part", wait=0)(server.url)
+    assert len(server.asked) == 2 and (tmp_path / "file.part").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("part", [CONTENT, CONTENT + b"more"], ids=["whole", "too long"])
 def test_a_part_that_is_whole_is_taken_and_one_too_long_dropped(tmp_path, serve, part):
     (tmp_path / "file.part").write_bytes(part)
-    download.ResumableDownloader(tmp_path / "file.part")(serve(CONTENT).url, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
+    download.ResumableDownloader(tmp_path / "file.part")(serve(CONTENT).url)
+    assert (tmp_path / "file.part").read_bytes() == CONTENT
 
 
 def test_a_connection_that_always_drops_is_given_up(tmp_path, serve):
     server = serve(CONTENT, breaks=[100_000] + [0] * 10)
     with pytest.raises(requests.RequestException):
-        download.ResumableDownloader(tmp_path / "file.part", retries=3, wait=0)(server.url, tmp_path / "file")
+        download.ResumableDownloader(tmp_path / "file.part", retries=3, wait=0)(server.url)
     assert len(server.asked) == 4
 
 

@@ -473,6 +473,8 @@ ONE = {"image_id": 9, "category_id": 3, "bbox": [0, 0, 5, 5]}
         ({"annotations": [ONE, 5]}, "entry 1 of annotations has no 'image_id'"),
         ({"annotations": [ONE | {"image_id": 5}]}, "annotation 0 speaks of image 5, which is not in the file"),
         ({"annotations": [ONE | {"category_id": "3"}]}, "annotation 0 speaks of category '3'"),
+        ({"annotations": [ONE | {"image_id": [9]}]}, r"annotation 0 speaks of image \[9\], which is not in the file"),
+        ({"annotations": [ONE | {"category_id": {}}]}, "annotation 0 speaks of category {}"),
         ({"annotations": [ONE | {"bbox": [0, 0, 5]}]}, r"1.jpg: a bbox must be \[left, top, width, height\]"),
         ({"annotations": [ONE | {"bbox": [0, 0, -5, 5]}]}, r"got \[0, 0, -5, 5\]"),
         ({"annotations": [ONE | {"bbox": [0, float("nan"), 5, 5]}]}, r"got \[0, nan, 5, 5\]"),
@@ -501,6 +503,7 @@ def test_a_broken_coco_file_says_what_is_wrong(tmp_path, changes, message):
         (b"[]", "this is a list: results alone do not say"),
         (b"\xff", "is not a text in UTF-8"),
         (b"[" * 200_000, "is no JSON"),
+        (b"[" + b"9" * 5000 + b"]", "is no JSON|this is a list"),  # Python refuses to read so long a number
     ],
 )
 def test_what_is_no_coco_file(tmp_path, content, message):
@@ -509,6 +512,16 @@ def test_what_is_no_coco_file(tmp_path, content, message):
         load_coco(tmp_path / "x.json")
     with pytest.raises(SpmError, match=r"missing.json: the file cannot be read: there is no such file"):
         load_coco(tmp_path / "missing.json")
+
+
+def test_coco_with_numbers_and_texts_for_ids_and_sizes_that_are_none(tmp_path):
+    changes = {
+        "categories": [{"id": "a", "name": "van"}, {"id": 3, "name": "car"}],
+        "images": [{"id": 9, "file_name": "1.jpg", "width": 10**400, "height": float("inf")}],
+        "annotations": [ONE],
+    }
+    found = load_coco(coco(tmp_path, **changes), tmp_path / "val")
+    assert found.target_names == ["car", "van"] and len(found.target[0]) == 1
 
 
 def test_coco_wants_paths_in_one_folder(photos, tmp_path):

@@ -4,14 +4,18 @@ import hashlib
 import http.server
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import spm
 from spm._tools.download import retrieve
-from spm._tools.files import write_whole
+from spm._tools.files import left, write_whole
+from spm.features.cache import read_entry, write_entry
 
 
 def test_an_old_file_stays_until_the_new_one_is_there(tmp_path, monkeypatch):
@@ -56,6 +60,103 @@ def test_permissions_are_those_of_the_file_that_was_there_or_of_any_new_one(tmp_
 def test_no_folder_is_one_clear_error(tmp_path):
     with pytest.raises(spm.SpmError, match="it cannot be saved"):
         write_whole(tmp_path / "none" / "a", b"", "it")
+
+
+LEFT = """
+import sys, time
+from pathlib import Path
+from spm._tools.files import left, own_folder, write_whole
+def write(file):
+    file.write(b"half")
+    file.flush()
+    print("writes", flush=True)
+    time.sleep(600)
+with own_folder(sys.argv[1], "unpacking") as folder:
+    (folder / "content").write_bytes(b"half")
+    write_whole(Path(sys.argv[1]) / "model", write, "the model")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is removed on Windows")
+def test_what_killed_processes_left_goes_with_the_next_writer_and_what_live_ones_write_stays(tmp_path, monkeypatch):
+    processes = [subprocess.Popen([sys.executable, "-c", LEFT, str(tmp_path)], stdout=subprocess.PIPE) for _ in "12"]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == b"writes\n"
+        (tmp_path / f".other.0a1b2c3d.00000000{left.END}").write_bytes(b"of another machine")
+        (tmp_path / ".mine.part").write_bytes(b"of another program")
+        strangers = {path.name for path in tmp_path.iterdir() if not path.name.endswith(left._end())}
+        assert len(os.listdir(tmp_path)) == 2 * 2 + len(strangers)
+
+        def written():
+            monkeypatch.setattr(left, "_looked", {})  # as in a new process
+            write_whole(tmp_path / "page", b"whole", "the page")
+            return set(os.listdir(tmp_path)) - strangers - {"page"}
+
+        both = written()
+        assert len(both) == 4  # they live
+        processes[0].kill()
+        processes[0].wait()
+        one = written()
+        assert one < both and len(one) == 2
+        processes[1].kill()
+        processes[1].wait()
+        write_whole(tmp_path / "page", b"whole", "the page")
+        assert one < set(os.listdir(tmp_path))  # a process looks once a minute
+        assert written() == set()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_a_file_that_is_cleared_away_before_it_is_held_is_made_anew(tmp_path, monkeypatch):
+    """Whoever clears up can come between the making of a file and its lock."""
+    taken, lock = [], left.lock_of_the_system
+
+    def late(handle, wait):
+        if not taken:
+            taken.extend(os.listdir(tmp_path))
+            os.unlink(tmp_path / taken[0])
+        return lock()[0](handle, wait)
+
+    monkeypatch.setattr(left, "lock_of_the_system", lambda: (late, None))
+    assert write_whole(tmp_path / "a", b"whole", "it").read_bytes() == b"whole"
+    assert len(taken) == 1 and os.listdir(tmp_path) == ["a"]
+
+
+def test_where_there_are_no_locks_files_are_written_and_nothing_is_cleared(tmp_path, monkeypatch):
+    handle, part = left.own_file(tmp_path, "a")
+    os.close(handle)
+
+    def none(handle, wait):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(left, "lock_of_the_system", lambda: (none, None))
+    monkeypatch.setattr(left, "_looked", {})
+    write_whole(tmp_path / "a", b"whole", "it")
+    assert set(os.listdir(tmp_path)) == {"a", part.name}
+
+
+def test_entries_can_be_read_by_others_as_any_new_file(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    write_entry(tmp_path / "ab" / "entry", np.eye(2))
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "ab/entry")}
+    assert len(modes) == 1 and read_entry(tmp_path / "ab" / "entry").tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_read_only_folder_is_one_clear_error(tmp_path):
+    """Held for a user whom permissions bind; to root every folder is open."""
+    os.chmod(tmp_path, 0o500)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("no folder is closed to this user")
+        with pytest.raises(spm.SpmError, match=r"a: it cannot be saved \(Permission denied\)"):
+            write_whole(tmp_path / "a", b"x", "it")
+        assert os.listdir(tmp_path) == []
+    finally:
+        os.chmod(tmp_path, 0o700)
 
 
 class Slow(http.server.BaseHTTPRequestHandler):

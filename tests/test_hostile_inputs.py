@@ -1,18 +1,29 @@
 """Hostile input: whatever comes, a result or one SpmError; benchmarks/hostile_inputs.py tries 10^5."""
 
+import io
+import os
+import struct
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from hostile_files import broken, files
+from hostile_kinds import KINDS, Kinds, tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
+from sklearn.utils import Bunch
 
 import spm
+from spm._tools import image_files
 from spm.boxes import check_boxes
+from spm.datasets import read_train_list
+from spm.detection import load_objects
 from spm.errors import ImageError, SpmError
-from spm.images import read_image
+from spm.images import content_of, read_image, reading_once
+from spm.networks import layers
 
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 FILES = files()
@@ -129,3 +140,66 @@ def test_an_image_of_too_many_pixels_is_refused_unread(tmp_path):
     (tmp_path / "a.pgm").write_bytes(head + bytes(100))
     with pytest.raises(ImageError, match="pixels"):
         read_image(tmp_path / "a.pgm")
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    return Kinds(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_inputs_of_every_kind(kinds, kind):
+    """The first of those that benchmarks/hostile_inputs.py tries."""
+    found = [tried(kinds, kind, at) for at in range(40)]
+    assert set(found) <= {"a result", "SpmError"} and "SpmError" in found
+
+
+# Limits
+
+
+def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path):
+    """They have holes, and take no room on the disk; whoever read them would fill the memory."""
+    for name, read in {
+        "a.jpg": read_image, "b.jpg": content_of, "c.spm": spm.load, "d.csv": spm.load_table, "e.json": load_objects,
+        "f.onnx": layers, "g.txt": lambda path: read_train_list(path, Bunch(data=[], folder=".")),
+    }.items():  # fmt: skip
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 2**40)
+        with pytest.raises(SpmError, match=f"{name}.* 1,099,511,627,776 bytes; no more than [0-9,]* are read"):
+            read(tmp_path / name)
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_undecoded(tmp_path):
+    """Each goes over all pixels and may be a few bytes: a small file can take hours."""
+    file = io.BytesIO()
+    Image.new("L", (2000, 2000), 128).save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    last = whole[whole.rindex(b"\xff\xc4", 0, whole.rindex(b"\xff\xda")) : -2]  # its last scan with what it needs
+    path = tmp_path / "a.jpg"
+    path.write_bytes(whole[:-2] + last * 3000 + b"\xff\xd9")
+    with pytest.raises(ImageError, match=r"more than 2,500 scans, each of its 4,000,000 pixels, which take too long"):
+        read_image(path)
+    path.write_bytes(whole[:-2] + last * 5 + b"\xff\xd9")
+    assert read_image(path).shape == (2000, 2000, 3)
+    film, preview = b"\xff\xda" * 5000, b"\xff\xe7\xff\xff" + b"\xff\xda" * 32766 + b"."
+    path.write_bytes(whole[:2] + preview + whole[2:] + film)  # neither is of the image
+    assert read_image(path).shape == (2000, 2000, 3)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_decoder_that_takes_long_is_stopped(tmp_path, monkeypatch, once):
+    """By the processor's time of its thread, not by the clock: a busy machine refuses nothing."""
+    monkeypatch.setattr(image_files, "MAX_SECONDS", 0.05)
+    path = tmp_path / "a.qoi"  # decoded in Python, pixel by pixel
+    pixels = np.random.default_rng(0).integers(0, 256, (300 * 300, 3), dtype=np.uint8)
+    body = np.hstack([np.full((len(pixels), 1), 0xFE, np.uint8), pixels]).tobytes()  # each pixel by itself
+    path.write_bytes(b"qoif" + struct.pack(">IIBB", 300, 300, 3, 0) + body + bytes(7) + b"\1")
+    with (
+        pytest.raises(ImageError, match=r"takes more than 0.05 seconds"),
+        reading_once(path) if once else nullcontext(),
+    ):
+        if once:
+            content_of(path)
+        read_image(path)
+    monkeypatch.undo()
+    assert read_image(path).shape == (300, 300, 3)

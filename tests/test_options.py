@@ -136,3 +136,9 @@ def test_a_refused_option_leaves_what_was_learned(made):
 def test_the_first_option_that_is_wrong_is_named():
     with pytest.raises(spm.SpmError, match="step must be a whole number at least 1, got 0"):
         check_options(spm.DenseSIFT(step=0, window="box"))
+
+
+@pytest.mark.parametrize("levels", [np.array(3), np.array([[1, 2]]), np.array([]), (), {}, {1, 2}, "ab", None])
+def test_what_is_no_sequence_of_values_is_refused_by_name(levels):
+    with pytest.raises(spm.SpmError, match="levels must be"):
+        spm.SpatialPyramid(levels=levels).grids()

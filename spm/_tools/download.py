@@ -35,11 +35,11 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
 
 
 class ResumableDownloader:
-    """A downloader for pooch that continues a broken download by HTTP ranges.
+    """A downloader that continues a broken download by HTTP ranges.
 
-    What has arrived stays in a ``.part`` file beside the target, so a later call, in another process too, goes on
-    from there. A connection that drops after data came is taken up again; one that never opens is an error at once.
-    Progress shows on standard error after two seconds.
+    What has arrived stays in a ``.part`` file, so a later call, in another process too, goes on from there. A
+    connection that drops after data came is taken up again; one that never opens is an error at once. Progress shows
+    on standard error after two seconds.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ class ResumableDownloader:
         self.wait = wait
         self.timeout = timeout
 
-    def __call__(self, url: str, output_file: str, pooch: Any = None) -> None:
-        """Download `url` to `output_file`.
+    def __call__(self, url: str) -> None:
+        """Download what of `url` is missing in the part.
 
         Raises
         ------
@@ -84,7 +84,6 @@ class ResumableDownloader:
                     if progress.total is None or failures > self.retries:
                         raise
                     time.sleep(self.wait * 2 ** (failures - 1))
-        os.replace(self.part, output_file)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -126,11 +125,15 @@ def _total(response: requests.Response) -> int | None:
 
 def has_archive(archive: dict[str, Any], data_home: Path) -> bool:
     """Whether an archive of the registry lies in `data_home`, whole."""
+    path = data_home / archive["name"]
+    return path.is_file() and _has_hash(path, archive["hash"])
+
+
+def _has_hash(path: Path, told: str) -> bool:
     from pooch import file_hash
 
-    path = data_home / archive["name"]
-    algorithm, _, wanted = archive["hash"].partition(":")
-    return path.is_file() and file_hash(os.fspath(path), alg=algorithm) == wanted
+    algorithm, _, wanted = told.partition(":")
+    return bool(file_hash(os.fspath(path), alg=algorithm) == wanted)
 
 
 def retrieve(archive: dict[str, Any], data_home: Path) -> Path:
@@ -152,29 +155,38 @@ def retrieve(archive: dict[str, Any], data_home: Path) -> Path:
     Raises
     ------
     SpmError
-        When no address brings the file: what came of each, and how to go on without a network.
+        When no address brings the file: what came of each, and how to go on without a network. And when it cannot be
+        written: what has come of it is kept, where it can be.
     """
-    data_home.mkdir(parents=True, exist_ok=True)
-    with locked_folder(data_home, archive["name"]):
-        return _retrieve(archive, data_home)
+    try:
+        data_home.mkdir(parents=True, exist_ok=True)
+        with locked_folder(data_home, archive["name"]):
+            return _retrieve(archive, data_home)
+    except OSError as error:
+        raise SpmError(
+            f"{archive['name']} cannot be written to {data_home} ({error.strerror}): set SPM_DATA or pass data_home; "
+            "what has come is kept, and the next call goes on from there"
+        ) from error
 
 
 def _retrieve(archive: dict[str, Any], data_home: Path) -> Path:
-    import pooch
     import requests
 
     path, reasons = data_home / archive["name"], []
+    if has_archive(archive, data_home):
+        return path
     for url in archive["urls"]:
-        downloader = ResumableDownloader(path.with_name(path.name + ".part"))
+        part = path.with_name(path.name + ".part")
         try:
-            pooch.retrieve(
-                url, known_hash=archive["hash"], fname=path.name, path=os.fspath(data_home), downloader=downloader
-            )
-            return path
+            ResumableDownloader(part)(url)
         except requests.RequestException as error:
             reasons.append(f"  {url}\n    {_reason(error)}")
-        except ValueError:
-            reasons.append(f"  {url}\n    what came has another hash and was removed")
+            continue
+        if _has_hash(part, archive["hash"]):
+            os.replace(part, path)
+            return path
+        part.unlink()
+        reasons.append(f"  {url}\n    what came has another hash and was removed")
     raise SpmError(f"{path.name} could not be downloaded:\n" + "\n".join(reasons) + f"\n{by_hand(archive, data_home)}")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -35,6 +37,18 @@ READ = frozenset(f"{_USUAL} {_RARE}".split())
 """Pillow's formats that are read: each decodes what is in the file by itself. What comes to Pillow later is not among
 them; what the caller has registered himself, such as HEIF, is read."""
 
+MAX_BYTES = 2**30
+"""The most bytes that an image file may have."""
+
+MAX_SECONDS = 60.0
+"""The most seconds that a processor may work on one file, as far as its decoder asks for the file bit by bit."""
+
+MAX_SCANNED = 10**10
+"""The most pixels times scans of a JPEG file: each of its scans goes over all pixels, and may itself be a few bytes."""
+
+_BLOCK = 1 << 20
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"  # markers of a JPEG file
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # not what stands for a value, nor what a scan has inside
 _MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BULK = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
@@ -69,25 +83,90 @@ def _is_read(kind: str) -> bool:
     return kind in READ or (kind not in NOT_READ and not getattr(opener, "__module__", "PIL").startswith("PIL."))
 
 
-def open_regular(path: str) -> IO[bytes]:
+def open_regular(path: str, most: int | None = None) -> IO[bytes]:
     """Open a regular file; a pipe or a device, which might never end, is refused without being opened.
+
+    Parameters
+    ----------
+    path : str
+    most : int, optional
+        The most bytes that it may have; by default `MAX_BYTES`.
 
     Raises
     ------
     ImageError
-        When it is of another kind, or cannot be opened.
+        When it is of another kind, too large, or cannot be opened.
     """
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISREG(mode):
-            return open(path, "rb")
+        found, most = os.stat(path), MAX_BYTES if most is None else most
+        mode, large = found.st_mode, found.st_size > most
+        if stat.S_ISREG(mode) and not large:
+            return _FileInTime(open(path, "rb").detach())
     except OSError as error:
         raise ImageError(path, why_unreadable(error)) from error
     except ValueError as error:
         raise ImageError(path, f"no file can have this name ({error})") from error
+    if stat.S_ISREG(mode):
+        raise ImageError(path, f"the file has {found.st_size:,} bytes; no more than {most:,} are read")
     kind = next((kind for is_of_kind, kind in _KINDS.items() if is_of_kind(mode)), "of another kind")
     hint = "" if stat.S_ISDIR(mode) else ", no regular file: copy what it gives into one"
     raise ImageError(path, f"this is {kind}{hint}")
+
+
+class TooSlow(Exception):
+    """A decoder has worked for too long."""
+
+
+class _InTime:
+    """A file that is read no more once this thread has worked for `MAX_SECONDS` since it was opened."""
+
+    _until: float
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(size)  # type: ignore[misc]
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().readline(size)  # type: ignore[misc]
+
+    def _check(self) -> None:
+        if time.thread_time() > self.__dict__.setdefault("_until", time.thread_time() + MAX_SECONDS):
+            raise TooSlow(f"it takes more than {MAX_SECONDS:g} seconds")
+
+
+class _FileInTime(_InTime, io.BufferedReader): ...
+
+
+class ContentInTime(_InTime, io.BytesIO):
+    """The content of a file, held in the same way."""
+
+
+def scans_are_many(file: IO[bytes], most: int) -> bool:
+    """Whether the image of a JPEG file has more scans than so many; behind its end and in its segments lie none of it.
+
+    Examples
+    --------
+    >>> scan = b"\\xff\\xda\\0\\2.."
+    >>> scans_are_many(io.BytesIO(b"\\xff\\xd8" + scan * 3 + b"\\xff\\xd9" + scan * 9), 3)
+    False
+    """
+    signs, last = 0, b""
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        signs += (last + block).count(_SCAN)
+        last = block[-1:]
+    if signs <= most:  # as in all but a few files
+        return False
+    file.seek(0)
+    content, at, scans = file.read(), 2, 0
+    while found := _MARKER.search(content, at):
+        at, kind = found.end(), content[found.end() - 2 : found.end()]
+        if kind == _END:
+            break
+        scans += kind == _SCAN
+        at += int.from_bytes(content[at : at + 2], "big")
+    return scans > most
 
 
 def identify(file: IO[bytes]) -> Image.Image:

@@ -13,7 +13,6 @@ import logging
 import os
 import pickle
 import sys
-import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,9 @@ from typing import Any, TypeVar, overload
 import numba
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+
+from ..errors import SpmError
+from .files import write_whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,8 +136,10 @@ class _Cache:
         key = self._key(signature, result.codegen)
         content = dumps((key, result._reduce()))
         try:
-            _write(self._path(key), hashlib.sha256(content).digest() + content)
-        except OSError as error:
+            folder().mkdir(parents=True, exist_ok=True)
+            whole = hashlib.sha256(content).digest() + content  # what is broken is seen by that, and made anew
+            write_whole(self._path(key), whole, "compiled code", flush=False)
+        except (OSError, SpmError) as error:
             if not _Cache.told:
                 _Cache.told = True
                 log.warning(
@@ -154,13 +158,3 @@ class _Cache:
 
     def _path(self, key: str) -> Path:
         return folder() / f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.pickle"
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -98,10 +98,10 @@ def each(check: Check, example: str) -> Check:
 
     def check_each(name: str, value: Any) -> Any:
         flat = hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, str | bytes | dict)
-        if flat and not len(value):
-            raise SpmError(f"{name} must be a sequence such as {example}, got an empty sequence")
         if not flat or getattr(value, "ndim", 1) != 1:
             raise SpmError(f"{name} must be a sequence such as {example}, got {value!r}")
+        if not len(value):
+            raise SpmError(f"{name} must be a sequence such as {example}, got an empty sequence")
         for item in value:
             check(f"each of {name}", item)
         return value

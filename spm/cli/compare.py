@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure, print every row as soon as it is there, and write a page about them where asked."""
     from ..evaluation.comparison import compare
     from ..evaluation.contenders import Own, contenders, separate
+    from ..evaluation.journal import Journal
 
     check_report(arguments)
     if arguments.json and arguments.csv:
@@ -64,9 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     names, models = separate(given, None)
     check_preset_options(names, options)
     data, cv = _data(arguments)
-    journal = _journal(arguments, given, options)
+    journal = Journal(_journal(arguments, given, options))
     compared = contenders(names, models, options, work_options(arguments) | {"random_state": arguments.seed})
-    with _said_on_interruption(journal):
+    with _said_on_interruption(journal.path):
         result = compare(
             data,
             presets=names,
@@ -78,10 +79,11 @@ def run(arguments: argparse.Namespace) -> None:
             on_row=None if arguments.json or arguments.csv else _row_printer(arguments.folder, compared),
             **work_options(arguments),
         )
-    _print_whole(arguments, result)
-    if all(row["error"] is not None for row in result.rows):
-        raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
-    _report(arguments, result)
+        _print_whole(arguments, result)
+        if all(row["error"] is not None for row in result.rows):
+            raise SpmError(f"no row could be measured: {result.rows[-1]['error']}")
+        _report(arguments, result)
+    journal.close()  # not before: what is stopped while the page is made has its rows when it is called again
 
 
 def _data(arguments: argparse.Namespace) -> tuple[Any, Any]:
@@ -132,12 +134,12 @@ def _report(arguments: argparse.Namespace, result: Any) -> None:
 
 
 @contextmanager
-def _said_on_interruption(journal: Path) -> Iterator[None]:
+def _said_on_interruption(journal: Path | None) -> Iterator[None]:
     """Say after Ctrl-C how to go on, where there is something to go on from."""
     try:
         yield
     except KeyboardInterrupt:
-        if journal.is_file():
+        if journal is not None and journal.is_file():
             print("\nspm: stopped: the same command goes on from the rows that are there", file=sys.stderr)
         raise
 

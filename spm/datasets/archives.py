@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .._tools.download import by_hand, has_archive, retrieve
+from .._tools.files import own_folder
 from ..errors import SpmError
 from .listing import is_hidden, is_image
 
@@ -45,8 +45,8 @@ def install(archive: dict[str, Any], home: Path, download: bool, target: Path, w
             path = retrieve(archive, home)
         except SpmError as error:
             raise SpmError(f"{what} is not under {home}. {error}{other}") from error
-        with tempfile.TemporaryDirectory(dir=home, prefix=".unpacking-") as scratch:
-            content = Path(scratch, "content")  # a folder of ordinary access rights, to be moved
+        with own_folder(home, "unpacking") as scratch:
+            content = scratch / "content"  # a folder of ordinary access rights, to be moved
             content.mkdir()
             unpack(path, content)
             for inner in [found for name in archive["inner"] for found in content.rglob(name)]:

@@ -7,12 +7,13 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from .._tools.files import read_at_most
 from .._tools.text import nearest
 from ..errors import SpmError
 
+MOST = 2**31  # bytes of a table that are read
 DELIMITERS = ",;\t|"
 WORKBOOK = b"PK\x03\x04"  # a zip file, as what Excel and LibreOffice save by default
 
@@ -135,7 +136,7 @@ def _of_file(path: str, is_head: Any) -> Columns:
 
 def _read_text(path: str) -> str:
     try:
-        data = Path(path).read_bytes()
+        data = read_at_most(path, MOST)
     except OSError as error:
         raise SpmError(f"{path}: the table cannot be read ({error.strerror})") from error
     if data.startswith(WORKBOOK):

@@ -10,8 +10,10 @@ from unicodedata import normalize
 
 import numpy as np
 
+from .._tools.files import read_at_most
 from .._tools.public import public
 from ..errors import SpmError
+from .columns import MOST
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -88,7 +90,7 @@ def _image_named(line: str, known: dict[str, int], alike: dict[str, list[str]], 
 
 def _listed_lines(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig", errors="surrogateescape")  # as names of files are read
+        text = read_at_most(path, MOST).decode("utf-8-sig", errors="surrogateescape")  # as names of files are read
     except OSError as error:
         raise SpmError(f"the list of training images {os.fspath(path)} cannot be read: {error.strerror}") from error
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]

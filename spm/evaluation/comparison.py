@@ -46,7 +46,7 @@ def compare(
     n_jobs: int | None = None,
     verbose: bool = False,
     random_state: int = 0,
-    journal: str | os.PathLike[str] | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> Bunch:
     """Measure what the pyramid adds: every preset without it, and with it.
@@ -79,7 +79,8 @@ def compare(
     journal : path, optional
         A file that keeps a preset's rows as soon as they are there, and is deleted when the comparison is complete:
         called again after it was stopped, with the same arguments, the comparison goes on from there. Rows of other
-        images, networks, options or versions of libraries are not taken.
+        images, networks, options or versions of libraries are not taken. A `Journal` in its place is left as it is at
+        the end, for those who have more to do with the rows before they may go.
     on_row : callable, optional
         Called with every row as soon as it is there.
 
@@ -118,7 +119,7 @@ def compare(
         raise SpmError("cv is for a folder: the sets used without one have a fixed split")
     shared = {"n_jobs": n_jobs, "verbose": verbose, "random_state": random_state}
     compared = contenders(names, own, options or {}, shared)
-    kept = Journal(journal)
+    kept = journal if isinstance(journal, Journal) else Journal(journal)
     rows: list[dict[str, Any]] = []
     details: list[Bunch | None] = []
     skipped: dict[str, str] = {}
@@ -133,7 +134,8 @@ def compare(
                 details.append(trial.detail(figures))
                 if on_row is not None:
                     on_row(rows[-1])
-    kept.close()
+    if kept is not journal:
+        kept.close()
     return Comparison(rows=rows, skipped=list(skipped.items()), details=details, data=sets)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import PIL
 
+from .._tools.files import write_whole
 from .._tools.opencv import cv2
 from .._tools.settings import usual_settings
 from ..errors import SpmError
@@ -152,17 +151,13 @@ def write_entry(path: Path, made: Any) -> None:
     parts.append(bytes(-sum(map(len, parts)) % ALIGN))
     for array in arrays:
         parts += [np.ascontiguousarray(array).tobytes(), bytes(-array.nbytes % ALIGN)]
-    part = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(parts)
-        os.replace(part, path)
-    except OSError as error:
-        warnings.warn(f"{path}: features cannot be kept ({error.strerror}); they are made anew", stacklevel=2)
-        with suppress(OSError):
-            os.unlink(part)
+        write_whole(path, lambda file: file.writelines(parts), "an entry", flush=False)  # a broken one is not read
+    except (OSError, SpmError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = getattr(cause, "strerror", error)
+        warnings.warn(f"{path}: features cannot be kept ({why}); they are made anew", stacklevel=2)
 
 
 def read_entry(path: Path) -> Any:
@@ -170,6 +165,7 @@ def read_entry(path: Path) -> Any:
 
     Examples
     --------
+    >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "entry"
     >>> read_entry(path) is None
     True

@@ -1,5 +1,6 @@
 """Image reading: a file, an array or a Pillow image in, uint8 pixels as a person sees them out."""
 
+from .._tools.image_files import MAX_BYTES, MAX_SECONDS
 from .reading import (
     MAX_PIXELS,
     ImageLike,
@@ -16,7 +17,9 @@ from .reading import (
 from .several import check_images, check_one_each
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_PIXELS",
+    "MAX_SECONDS",
     "ImageLike",
     "Mirror",
     "Seen",

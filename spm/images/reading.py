@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .._tools.image_files import identify, open_regular, pillow_set_as_usual, why_unreadable
+from .._tools.image_files import (
+    MAX_SCANNED,
+    ContentInTime,
+    identify,
+    open_regular,
+    pillow_set_as_usual,
+    scans_are_many,
+    why_unreadable,
+)
 from .._tools.opencv import cv2
 from .._tools.public import public
 from ..errors import ImageError, NotFiniteError, check_choice, check_number
@@ -50,8 +57,9 @@ def read_image(image: ImageLike, mode: str = "rgb", *, max_side: int | None = No
     Raises
     ------
     ImageError
-        When the file is missing, no regular file, not an image, damaged, incomplete or larger than `MAX_PIXELS`, with
-        the decoder's own words; or when the pixels are of another type, shape or range.
+        When the file is missing, no regular file, not an image, damaged, incomplete or larger than `MAX_PIXELS` or
+        `MAX_BYTES`, or takes longer than `MAX_SECONDS`, with the decoder's own words; or when the pixels are of another
+        type, shape or range.
 
     Notes
     -----
@@ -320,7 +328,7 @@ def _read(image: Any, mode: str, wanted: Callable[[Size], Size], kept: Kept) -> 
 
 
 def _read_file(path: str, mode: str, wanted: Callable[[Size], Size], kept: Kept) -> int:
-    with open_regular(path) if kept.content is None else io.BytesIO(kept.content) as file:
+    with open_regular(path) if kept.content is None else ContentInTime(kept.content) as file:
         try:
             image = identify(file)
         except Exception as error:
@@ -332,6 +340,7 @@ def _read_file(path: str, mode: str, wanted: Callable[[Size], Size], kept: Kept)
             kept.size = pixels.shape[:2]
             times = 1
         else:
+            _refuse_scans(image, file, path)
             orientation = orientation_of(image)
             kept.in_parts, kept.size = True, image.size if orientation >= 5 else image.size[::-1]
             times = coarsest(kept.size, wanted(kept.size))
@@ -358,6 +367,14 @@ def _aligned(pixels: np.ndarray, size: Size, times: int, orientation: int) -> np
         matrix[k, k], matrix[k, 2] = step, start + (step - 1) / 2
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(pixels, matrix, wanted[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _refuse_scans(image: Image.Image, file: Any, source: str) -> None:
+    pixels = image.size[0] * image.size[1]
+    most = MAX_SCANNED // max(pixels, 1)
+    if scans_are_many(file, most):
+        reason = f"it has more than {most:,} scans, each of its {pixels:,} pixels, which take too long: save it anew"
+        raise ImageError(source, reason)
 
 
 def _refuse_large(image: Image.Image, source: str) -> None:

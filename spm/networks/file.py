@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from .._tools.files import read_at_most
 from .._tools.public import public
 from ..errors import MissingDependencyError, SpmError
 from ..errors import need as _need
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
 HINT = "give the path or the content of an .onnx file"
+MOST = 2**31  # bytes of a file: protobuf reads no more
 MOST_TAKEN_IN = 2**31 - 1  # bytes of all weights: an ONNX network in memory has no more
 TICK = 20_000_000  # nanoseconds within which a file system may give two writes of a file the same time
 
@@ -137,7 +139,7 @@ class Network:
         assert self.path is not None
         try:
             _check_regular(self.path, os.stat(self.path))
-            return Path(self.path).read_bytes()
+            return read_at_most(self.path, MOST)
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
@@ -224,7 +226,7 @@ def _digest(files: tuple[FileState, ...]) -> str:
 def _beside(file: FileState) -> tuple[str, ...]:
     """Return the paths of the files that hold weights of an ONNX file; none if it cannot be read as one."""
     try:
-        proto = need("onnx").load_model_from_string(Path(file[0]).read_bytes())
+        proto = need("onnx").load_model_from_string(read_at_most(file[0], MOST))
     except MissingDependencyError:
         raise
     except Exception:  # protobuf's own error class moves from version to version

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import _HOMES
-from .._tools.files import write_whole
+from .._tools.files import read_at_most, write_whole
 from .._tools.libraries import made_with
 from .._tools.public import public
 from ..errors import SpmError
@@ -28,6 +28,7 @@ from ._trees import check_trees, drop_search_trees, grow_search_trees
 from ._trusted import TRUSTED
 
 FORMAT = 3  # 2: without seal and origin
+MOST = 2**33  # bytes of a file that is read
 
 
 @public()
@@ -156,7 +157,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise SpmError(f"{path}: the model cannot be read: this is a pipe or a device, no regular file")
-        return Path(path).read_bytes()
+        return read_at_most(path, MOST)
     except OSError as error:
         raise SpmError(f"{path}: the model cannot be read ({error.strerror})") from error
 

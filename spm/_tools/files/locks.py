@@ -33,7 +33,7 @@ def locked(file: Any, what: str) -> Iterator[None]:
     5
     """
     handle = file if isinstance(file, int) else file.fileno()
-    take, free = _system()
+    take, free = lock_of_the_system()
     with suppress(OSError):  # no locks here
         if not take(handle, False):
             log.warning("%s is in use by another process: waiting for it", what)
@@ -45,8 +45,8 @@ def locked(file: Any, what: str) -> Iterator[None]:
             free(handle)
 
 
-def _system() -> tuple[Any, Any]:
-    """Return what takes a lock, waiting or not, and says whether it has it; and what frees it."""
+def lock_of_the_system() -> tuple[Any, Any]:
+    """Return what takes a lock of an open file, waiting or not, and says whether it has it; and what frees it."""
     if os.name == "nt":
         import msvcrt
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -72,14 +72,15 @@ def load_coco(json: str | os.PathLike[str], images: str | os.PathLike[str] | Non
     parts = _read(path)
     folder = path.parent if images is None else Path(images)
     categories = _by_number(parts["categories"], path, "category")
-    names = [str(categories[number]["name"]) for number in sorted(categories)]
+    numbers = sorted(categories, key=lambda number: (isinstance(number, str), number))
+    names = [str(categories[number]["name"]) for number in numbers]
     if len(set(names)) < len(names):
         raise SpmError(f"{path}: two categories have the same name, {next(n for n in names if names.count(n) > 1)!r}")
     pictures = _by_number(parts["images"], path, "image")
     rows: dict[Any, list[dict[str, Any]]] = {number: [] for number in pictures}
     for k, annotation in enumerate(parts["annotations"]):
         for key, there, what in (("image_id", pictures, "image"), ("category_id", categories, "category")):
-            if annotation[key] not in there:
+            if not isinstance(annotation[key], int | str) or annotation[key] not in there:
                 raise SpmError(f"{path}: annotation {k} speaks of {what} {annotation[key]!r}, which is not in the file")
         rows[annotation["image_id"]].append(annotation)
     data = _paths(list(pictures.values()), folder, path)
@@ -97,7 +98,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the file's three lists, each entry with the keys that are needed."""
     try:
         whole = json.loads(decode(read_bytes(path, "the file"), path, "the file"))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of very many digits is a ValueError, too
         raise SpmError(f"{path} is no JSON: {error}") from error
     wanted = f"wanted is a JSON object with {', '.join(_PARTS)}"
     if not isinstance(whole, dict):
@@ -140,7 +141,7 @@ def _paths(pictures: list[dict[str, Any]], folder: Path, path: Path) -> list[str
 
 def _size(picture: dict[str, Any], file: str) -> tuple[float, float]:
     width, height = picture.get("width"), picture.get("height")
-    if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
+    if _is_number(width) and _is_number(height) and width > 0 and height > 0:
         return width, height
     return image_size(file)
 
@@ -177,7 +178,7 @@ def _score(value: Any, where: str) -> float:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST  # NaN is not
 
 

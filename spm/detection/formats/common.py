@@ -23,6 +23,7 @@ from ..objects import Objects, check_objects
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
+MOST = 2**31  # bytes of a file of annotations
 _NAMED = 3  # remarks that one warning spells out
 _ON_ITS_SIDE = range(5, 9)  # EXIF's orientations that change width and height
 
@@ -65,7 +66,7 @@ def read_bytes(path: Path, what: str) -> bytes:
         Naming the file.
     """
     try:
-        with open_regular(os.fspath(path)) as file:
+        with open_regular(os.fspath(path), MOST) as file:
             return file.read()
     except ImageError as error:
         raise SpmError(f"{path}: {what} cannot be read: {error.reason}") from error

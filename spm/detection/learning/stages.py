@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._tools.files import write_whole
+from ..._tools.files import own_folder, write_whole
 
 Arrays = dict[str, np.ndarray]
 
@@ -78,5 +78,5 @@ def workplace(given: Any) -> Iterator[Any]:
     if given is not None:
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="spm-") as folder:
+    with own_folder(tempfile.gettempdir(), "spm") as folder:
         yield folder
