@@ -386,7 +386,7 @@ def test_loading_brings_no_library_that_the_model_does_not_need(tmp_path):
     assert told == ["False", "False", "True"]
 
 
-@pytest.mark.parametrize("package", ["torch", "dask"])
+@pytest.mark.parametrize("package", ["torch", "dask.array"])
 def test_what_was_left_out_is_there_for_who_asks_for_it(package):
     pytest.importorskip(package)
     pytest.importorskip(f"sklearn.externals.array_api_compat.{package}")
