@@ -204,4 +204,4 @@ def fit_clone(part: Any, values: np.ndarray, *, random: np.random.RandomState, n
     unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
     fitted.set_params(**{name: shared[name] for name in unset})
     with single_threaded():
-        return fitted.fit(values)
+        return fitted.fit(values, None)  # FrozenEstimator asks for y
