@@ -17,6 +17,7 @@ from sklearn.model_selection import cross_val_score
 import spm
 from spm._tools import cluster as _cluster
 from spm._tools.parallel import in_order, in_threads
+from spm.codebooks import source as _source
 from spm.detection import Objects, RegionDetector, SlidingWindows
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -137,6 +138,22 @@ def test_detectors_learn_the_same(on_cluster, paths):
         for mine, theirs in zip(here.predict(paths[:2]), found, strict=True):
             np.testing.assert_array_equal(mine.boxes, theirs.boxes)
             np.testing.assert_array_equal(mine.scores, theirs.scores)
+
+
+def test_codebooks_of_files_are_those_of_one_worker(on_cluster, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(_source, "GROUP", 8192)
+    values = np.random.default_rng(0).random((20_000, 5), dtype=np.float32)
+    for i, part in enumerate(np.split(values, [9000])):
+        np.save(tmp_path / f"{i}.npy", part)
+    files = spm.DescriptorFiles([tmp_path / "0.npy", tmp_path / "1.npy"])
+    for encoder in (spm.BagOfWords(n_words=4, random_state=0), spm.FisherVector(n_words=2, max_iter=3, random_state=0)):
+        there = encoder.fit(files).transform(values[:50])
+        np.testing.assert_array_equal(encoder.fit(values).transform(values[:50]), there)
+    written = spm.write_descriptors(paths, spm.DenseSIFT(), tmp_path / "new", per_image=5, random_state=0)
+    with joblib.parallel_config(backend="threading", n_jobs=1):
+        here = spm.write_descriptors(paths, spm.DenseSIFT(), tmp_path / "here", per_image=5, random_state=0)
+    rows = [files.read(files.pieces(0, len(files))) for files in (written, here)]
+    np.testing.assert_array_equal(*rows)
 
 
 def test_a_search_on_the_cluster_has_its_inner_work_there_too(on_cluster, paths):
@@ -285,6 +302,28 @@ def test_another_spm_is_refused_and_other_versions_are_named(on_cluster, monkeyp
     monkeypatch.setattr(_cluster, "made_with", lambda: {**ours, "spm": "99"})
     with pytest.raises(spm.SpmError, match="the caller 99: install one version everywhere"):
         list(in_order(square, [1], n_jobs=None))
+
+
+def test_without_a_worker_left_it_waits_and_says_so_and_without_a_scheduler_it_ends(monkeypatch, caplog):
+    monkeypatch.setattr(_cluster, "SILENCE", 0.3)
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(**options, silence_logs=60) as own,
+        distributed.Client(own) as client,
+        joblib.parallel_config(backend="dask", client=client),
+    ):
+        made = in_order(slowly, range(12), n_jobs=None, batch=1)
+        assert next(made) == 0
+        own.scale(0)
+        back = threading.Timer(2.0, own.scale, [1])
+        back.start()
+        assert list(made) == list(range(1, 12))
+        assert any("no worker left" in record.getMessage() for record in caplog.records)
+        made = in_order(slowly, range(12), n_jobs=None, batch=1)
+        assert next(made) == 0
+        own.close()
+        with pytest.raises(spm.SpmError, match="the cluster is lost"):
+            list(made)
 
 
 def test_a_cluster_without_workers_is_an_error():

@@ -15,6 +15,7 @@ import socket
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import MissingDependencyError, SpmError
@@ -71,7 +72,7 @@ def from_cluster(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], b
     parcel, task = Parcel.of(work), _task()
     waiting: deque[Any] = deque()
     told: set[str] = set()
-    with backend.retrieval_context():  # a task that waits for others leaves its place to them
+    with backend.retrieval_context(), _lost():  # a task that waits for others leaves its place to them
         sent = client.submit(tuple, list(parcel), key=f"spm-{parcel.digest}", **options)
         for batch in batches:
             waiting.append(client.submit(task, sent, _bytes_of(batch), pure=False, **options))
@@ -164,30 +165,42 @@ def _workers(backend: Any) -> int:
         raise SpmError(f"the cluster has no worker: start one, or give wait_for_workers_timeout ({error})") from error
 
 
+@contextmanager
+def _lost() -> Iterator[None]:
+    """Tell what befalls the cluster itself in spm's words."""
+    from distributed import CancelledError
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, CancelledError) and not type(error).__module__.startswith("distributed"):
+            raise
+        raise SpmError(
+            f"the cluster is lost ({type(error).__name__}: {error}): are its scheduler and this client still there?"
+        ) from error
+
+
 def _result(future: Any, client: Any, told: set[str]) -> Any:
     """Return what a task gave; what can befall it on its way is told in spm's words."""
-    from distributed import CancelledError, KilledWorker, TimeoutError
+    from distributed import KilledWorker, TimeoutError, wait
 
-    while True:
+    while not future.done():
         try:
-            answer = future.result(timeout=SILENCE)
+            wait([future], timeout=SILENCE)
         except TimeoutError:
-            if future.done():
-                raise
             if not client.ncores():
                 log.warning("the cluster has no worker left: the work goes on as soon as there is one")
-            continue
-        except KilledWorker as error:
-            raise SpmError(
-                f"{error}: every worker that tried this task was lost. Is the memory of a worker too small for its "
-                "images? The workers' logs say more"
-            ) from error
-        except CancelledError as error:
-            raise SpmError(f"the cluster has given up a task ({error}): is its scheduler still there?") from error
-        if isinstance(answer, str):
-            raise MissingDependencyError(f"a worker cannot import spm: {answer} {EVERYWHERE}")
-        differs, result = answer
-        if differs and differs not in told:
-            told.add(differs)
-            log.warning("%s: its results may differ in their last bits, and where it reads images in more", differs)
-        return result
+    try:
+        answer = future.result()
+    except KilledWorker as error:
+        raise SpmError(
+            f"{error}: every worker that tried this task was lost. Is the memory of a worker too small for its "
+            "images? The workers' logs say more"
+        ) from error
+    if isinstance(answer, str):
+        raise MissingDependencyError(f"a worker cannot import spm: {answer} {EVERYWHERE}")
+    differs, result = answer
+    if differs and differs not in told:
+        told.add(differs)
+        log.warning("%s: its results may differ in their last bits, and where it reads images in more", differs)
+    return result
