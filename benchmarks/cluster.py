@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import cloudpickle
+import dask
 import joblib
 import numpy as np
 from _common import keep, scene15, table
@@ -129,6 +130,7 @@ def main() -> None:
     vec = spm.presets.lazebnik2006(random_state=0)[0].fit(paths[:100])
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 60, "memory_limit": 0}
     with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"}),  # a busy machine takes long to start one
         LocalCluster(n_workers=1, **options) as small,
         LocalCluster(n_workers=2, **options) as large,
         Client(small) as one,

@@ -31,7 +31,7 @@ def workers():
     """Two worker processes, each with one thread, that come back when they are lost."""
     import dask
 
-    settings = {"distributed.logging.distributed": "critical", "distributed.worker.memory.terminate": False}
+    settings = {"distributed.deploy.lost-worker-timeout": "120s"}  # a busy machine takes long to start one again
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with (
         dask.config.set(settings),
