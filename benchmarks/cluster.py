@@ -31,7 +31,7 @@ from spm.codebooks.kmeans import BLOCK, _accumulate
 from spm.codebooks.source import GROUP, Filed, add
 from spm.features.stream import DescriptorFiles
 
-TASKS, MEGABYTES = 500, 200
+TASKS, MEGABYTES, IMAGES = 200, 60, 256
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -73,9 +73,11 @@ def constants(vec: spm.PyramidVectorizer, paths: list[str], client: Client) -> l
     """Return what a task takes and moves."""
     with joblib.parallel_config(backend="dask", client=client):
         list(in_order(nothing, range(20), n_jobs=None, batch=1))
-        seconds = timed(lambda: list(in_order(nothing, range(TASKS), n_jobs=None, batch=1)))
-        back = timed(lambda: [None for _ in in_order(a_megabyte, range(MEGABYTES), n_jobs=None, batch=1)])
-    batch = (paths * 64)[:64]
+        clock = time.process_time  # of the caller and the scheduler, which here are one process
+        seconds = timed(lambda: list(in_order(nothing, range(TASKS), n_jobs=None, batch=1)), clock) / TASKS
+        back = timed(lambda: [None for _ in in_order(a_megabyte, range(MEGABYTES), n_jobs=None, batch=1)], clock)
+        back = back / MEGABYTES - seconds
+    batch = (paths * IMAGES)[:IMAGES]
     vectors = vec.transform(paths[:1]).nbytes
     processor = timed(partial(vec.transform, paths), time.process_time)
     random = np.random.default_rng(0)
@@ -90,11 +92,11 @@ def constants(vec: spm.PyramidVectorizer, paths: list[str], client: Client) -> l
         sums = sum(np.asarray(part).nbytes for part in fold())
     return [
         ["CPU ms an image, file to vector, one worker", f"{1000 * processor / len(paths):.2f}"],
-        ["seconds a task that does nothing", f"{seconds / TASKS:.4f}"],
-        ["MB a second of results, in tasks of one", f"{MEGABYTES * 2**20 / 1e6 / back:.0f}"],
+        ["CPU ms of caller and scheduler for a task that does nothing", f"{1000 * seconds:.1f}"],
+        ["CPU ms of caller and scheduler for a result of 1 MB, beside that", f"{1000 * back:.1f}"],
         ["bytes of the function, once a pass", f"{len(Parcel.of(vec.transform).content):,}"],
-        ["bytes out with 64 paths", f"{len(cloudpickle.dumps(batch)):,}"],
-        ["bytes back with 64 vectors", f"{64 * vectors:,}"],
+        [f"bytes out with {IMAGES} paths", f"{len(cloudpickle.dumps(batch)):,}"],
+        [f"bytes back with {IMAGES} vectors", f"{IMAGES * vectors:,}"],
         [
             f"CPU seconds of a pass of k-means over {GROUP:,} descriptors of 128 values in a file, 200 words",
             f"{group:.2f}",

@@ -24,7 +24,7 @@ from .libraries import made_with
 T = TypeVar("T")
 
 AHEAD = 8  # tasks under way for each worker: one that is so many times slower than the others holds up none of them
-MOST_PER_TASK, TASKS_EACH = 64, 4  # items in a task at most, and tasks of a worker at least, where there are many items
+MOST_PER_TASK, TASKS_EACH = 256, 4  # items in a task at most, and tasks of a worker at least, where there are many
 SILENCE = 60.0  # seconds without a result until it is looked whether any worker is left
 OPEN = 4  # functions that a worker holds ready
 EVERYWHERE = "(every machine needs what is installed on the caller's)"
