@@ -37,6 +37,8 @@ _HOMES = {
     "FeatureMap": "features.feature_map",
     "Mirrored": "features.mirrored",
     "stream_descriptors": "features.stream",
+    "DescriptorFiles": "features.stream",
+    "write_descriptors": "features.stream",
     "VocabularyTree": "codebooks.tree",
     "Codes": "encoders.codes",
     "EncoderMixin": "encoders.base",
@@ -135,7 +137,9 @@ if TYPE_CHECKING:  # the same once more, in a form that type checkers read; a te
     from .features.local import ExtractorMixin as ExtractorMixin
     from .features.local import LocalFeatures as LocalFeatures
     from .features.mirrored import Mirrored as Mirrored
+    from .features.stream import DescriptorFiles as DescriptorFiles
     from .features.stream import stream_descriptors as stream_descriptors
+    from .features.stream import write_descriptors as write_descriptors
     from .kernels.maps import HomogeneousMap as HomogeneousMap
     from .kernels.sums import KernelProduct as KernelProduct
     from .kernels.sums import KernelSum as KernelSum

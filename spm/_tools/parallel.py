@@ -1,4 +1,4 @@
-"""Work in threads: a function and an iterable in, the results in order out, with progress and one BLAS thread each."""
+"""Work by several: a function and an iterable in, the results in order out, with progress and one BLAS thread each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from .cluster import from_cluster, is_cluster, items_per_task
 from .libraries import libraries_loaded
 from .settings import usual_settings
 
@@ -124,7 +125,8 @@ def in_order(
     """Yield ``function(item)`` for every item, in order, from workers.
 
     Workers are threads unless the caller's ``joblib.parallel_config`` says otherwise. Each has one BLAS thread; between
-    two results, when none is at work, the caller has all of his.
+    two results, when none is at work, the caller has all of his. On a Dask cluster `n_jobs` does not count: it has as
+    many workers as it has.
 
     Parameters
     ----------
@@ -142,11 +144,13 @@ def in_order(
     """
     import joblib
 
-    if batch is None:
-        batch = 1 if total is None else min(max(total // TASKS, 1), MOST_PER_TASK)
-    batches = _batched(items, batch)
     backend = joblib.parallel.get_active_backend(prefer="threads")[0]
     uses_threads = getattr(backend, "uses_threads", False)
+    if batch is None and is_cluster(backend):
+        batch = items_per_task(total or 1, backend)
+    elif batch is None:
+        batch = min(max((total or 1) // TASKS, 1), MOST_PER_TASK)
+    batches = _batched(items, batch)
     if total == 1 and uses_threads:  # a pool and a bar take longer than the stages around a small image
         yield from _Workers().call(function, list(items))
         return
@@ -156,6 +160,8 @@ def in_order(
         work = partial(workers.call, function)
         if uses_threads:
             done = _from_threads(work, batches, backend.effective_n_jobs(n_jobs))
+        elif is_cluster(backend):
+            done = from_cluster(work, batches, backend)
         else:
             done = _from_backend(work, batches, n_jobs)
         try:
@@ -205,14 +211,22 @@ def in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: in
 
 def each_in_threads(function: Callable[[Any], T], items: Iterable[Any], *, n_jobs: int | None) -> Iterator[T]:
     """Yield what `in_threads` returns, one by one, so that results that are folded are never all held."""
-    import joblib
-
     items = list(items)
-    n_threads = 1 if len(items) < 2 else min(joblib.effective_n_jobs(n_jobs), len(items))
+    n_threads = 1 if len(items) < 2 else min(_own_threads(n_jobs), len(items))
     if n_threads > 1:
         n_threads = min(n_threads, os.cpu_count() or 1)  # the question takes longer than a kernel of one small image
     with single_threaded():
         yield from _from_threads(function, items, max(n_threads, 1))
+
+
+def _own_threads(n_jobs: int | None) -> int:
+    """Return how many threads of this process `n_jobs` means; a cluster would tell the number of its own workers."""
+    import joblib
+
+    if not is_cluster(joblib.parallel.get_active_backend()[0]):
+        return joblib.effective_n_jobs(n_jobs)
+    with joblib.parallel_config(backend="threading"):
+        return joblib.effective_n_jobs(-1 if n_jobs is None else n_jobs)
 
 
 def progress_bar(label: str, *, total: int | None, unit: str, verbose: bool) -> Any:

@@ -12,9 +12,10 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
 from .._tools.numba import njit
-from .._tools.parallel import each_in_threads, progress_bar, single_threaded
+from .._tools.parallel import progress_bar, single_threaded
 from ..errors import SpmError, check_number
 from .nearest import nearest_words
+from .source import Held, Source, add, count_different, mean_and_variance, source_of
 
 BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
 COARSEST = 32  # descriptors per word in the first, smallest sample
@@ -41,7 +42,7 @@ class KMeansResult:
 
 
 def kmeans(
-    X: np.ndarray,
+    X: Any,
     n_words: int,
     *,
     n_init: int = 1,
@@ -61,8 +62,9 @@ def kmeans(
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
-        Descriptors; taken as float32.
+    X : ndarray of shape (N, D), or DescriptorFiles
+        Descriptors; taken as float32. Those in files are read in every pass, by whatever workers the caller's
+        ``joblib.parallel_config`` names, and give the same bits; here lie 8 bytes for each of them, the order.
     n_words : int
         At most the number of different descriptors.
     n_init : int, default=1
@@ -98,26 +100,26 @@ def kmeans(
     check_number("n_init", n_init, least=1, integer=True)
     check_number("max_iter", max_iter, least=1, integer=True)
     check_number("tol", tol, least=0)
-    X = np.ascontiguousarray(X, dtype=np.float32)
-    if X.ndim != 2 or not np.isfinite(X).all():
-        raise SpmError(f"descriptors must be finite and of shape (N, D), got shape {X.shape}: look for NaN or infinity")
-    if len(X) < n_words:
+    source = source_of(X, n_jobs)
+    if len(source) < n_words:
         raise SpmError(
-            f"n_words={n_words} needs at least as many descriptors, got n_samples={len(X)}: "
+            f"n_words={n_words} needs at least as many descriptors, got n_samples={len(source)}: "
             "take more images or a smaller step, or lower n_words"
         )
     random = check_random_state(random_state)
-    sizes = _sample_sizes(len(X), n_words)
+    sizes = _sample_sizes(len(source), n_words)
     bar = progress_bar("k-means", total=n_init * len(sizes) * max_iter, unit="pass", verbose=verbose)
     with single_threaded(), bar:
-        lloyd = partial(_lloyd, max_iter=max_iter, tol=tol, n_jobs=n_jobs, bar=bar)
-        starts = [_coarse_to_fine(X, n_words, sizes, random, lloyd) for _ in range(n_init)]
+        lloyd = partial(_lloyd, max_iter=max_iter, tol=tol, bar=bar)
+        starts = [_coarse_to_fine(source, n_words, sizes, random, lloyd) for _ in range(n_init)]
     best = min(starts, key=lambda start: start.inertia)
-    if len(np.unique(best.centers, axis=0)) < n_words and len(np.unique(X, axis=0)) < n_words:
-        raise SpmError(
-            f"n_words={n_words} but there are only {len(np.unique(X, axis=0))} different descriptors: "
-            "are the images blank? Lower n_words or give more varied images"
-        )
+    if len(np.unique(best.centers, axis=0)) < n_words:
+        n_different = count_different(source, n_words, BLOCK)
+        if n_different < n_words:
+            raise SpmError(
+                f"n_words={n_words} but there are only {n_different} different descriptors: "
+                "are the images blank? Lower n_words or give more varied images"
+            )
     return best
 
 
@@ -138,51 +140,61 @@ def _sample_sizes(n: int, n_words: int) -> list[int]:
 
 
 def _coarse_to_fine(
-    X: np.ndarray,
+    source: Source,
     n_words: int,
     sizes: list[int],
     random: np.random.RandomState,
-    lloyd: Callable[[np.ndarray, np.ndarray], KMeansResult],
+    lloyd: Callable[[Source, np.ndarray], KMeansResult],
 ) -> KMeansResult:
-    order = random.permutation(len(X))
-    samples = [X[np.sort(order[:size])] if size < len(X) else X for size in sizes]
-    result = lloyd(samples[0], kmeans_plusplus(samples[0], n_words, random_state=random, n_local_trials=1)[0])
-    for sample in samples[1:]:
-        result = lloyd(sample, result.centers)
+    order = random.permutation(len(source))
+    first = source if isinstance(source, Held) and len(sizes) == 1 else source.rows(np.sort(order[: sizes[0]]))
+    result = lloyd(first, kmeans_plusplus(first.values, n_words, random_state=random, n_local_trials=1)[0])
+    for size in sizes[1:]:
+        result = lloyd(source.some(np.sort(order[:size])) if size < len(source) else source, result.centers)
     return result
 
 
-def _lloyd(
-    X: np.ndarray, centers: np.ndarray, *, max_iter: int, tol: float, n_jobs: int | None, bar: Any
-) -> KMeansResult:
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(X), BLOCK)]
-    distances = np.empty(len(X), dtype=np.float32)
-    threshold = tol * float(X.var(axis=0, dtype=np.float64).mean())
+def _lloyd(source: Source, centers: np.ndarray, *, max_iter: int, tol: float, bar: Any) -> KMeansResult:
+    threshold = tol * float(mean_and_variance(source, BLOCK)[1].mean())
     for n_iter in range(1, max_iter + 1):
         bar.update()
-        sums, counts = np.zeros(centers.shape), np.zeros(len(centers), dtype=np.int64)
-        accumulate = partial(_accumulate, X, centers, distances)
-        for own_sums, own_counts in each_in_threads(accumulate, blocks, n_jobs=n_jobs):
-            sums += own_sums  # block by block in order, so that no number of threads changes them, and few are held
-            counts += own_counts
+        sums, counts, inertia = source.fold(partial(_accumulate, centers=centers), add, BLOCK)
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
         empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
         if n_iter == max_iter or (len(empty) == 0 and np.square(moves).sum() <= threshold):
             break
-        centers = (centers + RELAX * moves).astype(np.float32)
-        centers[empty] = X[np.argsort(-distances, kind="stable")[: len(empty)]]
-    return KMeansResult(means.astype(np.float32), float(distances.sum(dtype=np.float64)), n_iter)
+        before, centers = centers, (centers + RELAX * moves).astype(np.float32)
+        if len(empty):
+            join = partial(_farther, most=len(empty))
+            centers[empty] = source.fold(partial(_farthest, centers=before, most=len(empty)), join, BLOCK)[1]
+    return KMeansResult(means.astype(np.float32), float(inertia), n_iter)
 
 
-def _accumulate(
-    X: np.ndarray, centers: np.ndarray, distances: np.ndarray, rows: slice
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,); write its distances."""
-    sums = np.zeros(centers.shape, dtype=np.float64)
-    counts = np.zeros(len(centers), dtype=np.int64)
-    _add_rows(X[rows], centers, nearest_words(X[rows], centers), sums, counts, distances[rows])
-    return sums, counts
+def _accumulate(values: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,); and its summed distances."""
+    sums, counts, distances = _assigned(values, centers)
+    return sums, counts, float(distances.sum(dtype=np.float64))
+
+
+def _assigned(values: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    sums, counts = np.zeros(centers.shape, dtype=np.float64), np.zeros(len(centers), dtype=np.int64)
+    distances = np.empty(len(values), dtype=np.float32)
+    _add_rows(values, centers, nearest_words(values, centers), sums, counts, distances)
+    return sums, counts, distances
+
+
+def _farthest(values: np.ndarray, centers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances of the descriptors of a block that are farthest off, and these."""
+    distances = _assigned(values, centers)[2]
+    order = np.argsort(-distances, kind="stable")[:most]
+    return distances[order], values[order]
+
+
+def _farther(one: Any, other: Any, most: int) -> tuple[np.ndarray, np.ndarray]:
+    distances, values = (np.concatenate(pair) for pair in zip(one, other, strict=True))
+    order = np.argsort(-distances, kind="stable")[:most]
+    return distances[order], values[order]
 
 
 @njit(fastmath={"contract", "nsz"})

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._tools.parallel import each_in_threads, progress_bar, single_threaded
+from .._tools.parallel import progress_bar, single_threaded
 from ..errors import check_number
 from .kmeans import kmeans
 from .nearest import nearest_words
+from .source import add, mean_and_variance, source_of
 
 BLOCK = 1024  # descriptors at once: what is made of them stays in the cache; fixed, so that sums are too
 LEAST = -50.0  # below it exp gives numbers that processors add up slowly, and that add nothing
@@ -64,7 +65,7 @@ class Mixture:
 
 
 def gaussian_mixture(
-    X: np.ndarray,
+    X: Any,
     n_components: int,
     *,
     max_iter: int = 100,
@@ -83,8 +84,8 @@ def gaussian_mixture(
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
-        Descriptors; taken as float32.
+    X : ndarray of shape (N, D), or DescriptorFiles
+        Descriptors; taken as float32. Those in files are read in every pass, as in `spm.codebooks.kmeans.kmeans`.
     n_components : int
         At most the number of different descriptors.
     max_iter : int, default=100
@@ -122,31 +123,38 @@ def gaussian_mixture(
     check_number("max_iter", max_iter, least=1, integer=True)
     check_number("tol", tol, least=0)
     check_number("reg_covar", reg_covar, above=0)
-    X = np.ascontiguousarray(X, dtype=np.float32)
     if start is None:
-        centers = kmeans(X, n_components, random_state=check_random_state(random_state), n_jobs=n_jobs, verbose=verbose)
-        words = nearest_words(X, centers.centers)
-    centre, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 0, spread, 1.0)
-    blocks = [moments_of((X[i : i + BLOCK] - centre) / spread) for i in range(0, len(X), BLOCK)]
-    if start is None:
-        shares = (np.eye(n_components, dtype=np.float32)[words[i : i + BLOCK]] for i in range(0, len(X), BLOCK))
-        sums: Any = sum((share.T @ block).astype(np.float64) for share, block in zip(shares, blocks, strict=True))
-        mixture = _maximise(sums, reg_covar)
-    else:
-        mixture = start.within(centre, spread)
-    bar = progress_bar("mixture", total=max_iter, unit="pass", verbose=verbose)
-    likelihood = -np.inf
-    with single_threaded(), bar:
-        for n_iter in range(1, max_iter + 1):  # noqa: B007 (returned)
-            bar.update()
-            before, sums, likelihood = likelihood, 0.0, 0.0
-            for part in each_in_threads(partial(_expect, coefficients=mixture.coefficients()), blocks, n_jobs=n_jobs):
-                sums, likelihood = sums + part[0], likelihood + part[1] / len(X)
+        words = kmeans(X, n_components, random_state=check_random_state(random_state), n_jobs=n_jobs, verbose=verbose)
+    source = source_of(X, n_jobs)
+    with single_threaded():
+        centre, variance = mean_and_variance(source, BLOCK)
+        spread = np.where(variance > 0, np.sqrt(variance), 1.0)
+        if start is None:
+            (sums,) = source.fold(partial(_share_hard, centers=words.centers, centre=centre, spread=spread), add, BLOCK)
             mixture = _maximise(sums, reg_covar)
-            if abs(likelihood - before) < tol:
-                break
+        else:
+            mixture = start.within(centre, spread)
+        moments = source.prepared(partial(_scaled_moments, centre=centre, spread=spread), BLOCK)
+        likelihood = -np.inf
+        with progress_bar("mixture", total=max_iter, unit="pass", verbose=verbose) as bar:
+            for n_iter in range(1, max_iter + 1):  # noqa: B007 (returned)
+                bar.update()
+                before = likelihood
+                sums, total = moments.fold(partial(_expect, coefficients=mixture.coefficients()), add, BLOCK)
+                likelihood, mixture = total / len(source), _maximise(sums, reg_covar)
+                if abs(likelihood - before) < tol:
+                    break
     return Mixture(mixture.weights, centre + spread * mixture.means, np.square(spread) * mixture.variances, n_iter)
+
+
+def _scaled_moments(values: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    return moments_of((values - centre) / spread)
+
+
+def _share_hard(values: np.ndarray, centers: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray]:
+    """Return what one block adds where each descriptor belongs to its nearest word alone."""
+    shares = np.eye(len(centers), dtype=np.float32)[nearest_words(values, centers)]
+    return ((shares.T @ _scaled_moments(values, centre, spread)).astype(np.float64),)
 
 
 def moments_of(values: np.ndarray, degree: int = 2) -> np.ndarray:

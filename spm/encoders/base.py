@@ -16,6 +16,7 @@ from .._tools.public import public
 from ..codebooks.kmeans import kmeans
 from ..codebooks.nearest import Centres, nearest_words
 from ..errors import SpmError
+from ..features.stream import DescriptorFiles
 from .codes import Codes
 
 T = TypeVar("T")
@@ -85,6 +86,14 @@ class EncoderMixin(TransformerMixin):
         return tags
 
 
+def checked_descriptors(encoder: Any, X: Any) -> Any:
+    """Return descriptors, (N, D), as an encoder learns from them: an array of float32, or files as they are."""
+    if not isinstance(X, DescriptorFiles):
+        return validate_data(encoder, X, dtype=np.float32)
+    encoder.n_features_in_ = X.shape[1]
+    return X
+
+
 class WordEncoder(EncoderMixin, BaseEstimator):
     """What the encoders over the words of a clustering share; the options are `BagOfWords`'s."""
 
@@ -124,7 +133,7 @@ class WordEncoder(EncoderMixin, BaseEstimator):
             For fewer different descriptors than words, or a clusterer without `cluster_centers_`.
         """
         check_options(self)
-        X = validate_data(self, X, dtype=np.float32)
+        X = checked_descriptors(self, X)
         if self.clusterer is None:
             options = {"n_init": self.n_init, "random_state": self.random_state}
             fitted = None
@@ -195,4 +204,4 @@ def fit_clone(part: Any, values: np.ndarray, *, random: np.random.RandomState, n
     unset = [name for name in shared if name in options and (options[name] is None or options[name] is False)]
     fitted.set_params(**{name: shared[name] for name in unset})
     with single_threaded():
-        return fitted.fit(values)
+        return fitted.fit(values, None)  # FrozenEstimator asks for y

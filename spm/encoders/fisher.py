@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._tools.estimators import learns
 from .._tools.options import Options, check_options, choice, each, number, progress, seed, whole, workers
 from .._tools.parallel import single_threaded
 from .._tools.public import public
 from ..codebooks.mixture import Mixture, gaussian_mixture, moments_of
-from .base import EncoderMixin, blocks_of
+from .base import EncoderMixin, blocks_of, checked_descriptors
 from .codes import Codes, shares_of
 
 GRADIENTS = ("weights", "means", "variances")
@@ -108,7 +108,7 @@ class FisherVector(EncoderMixin, BaseEstimator):
             For fewer different descriptors than Gaussians, or an unknown gradient.
         """
         check_options(self)
-        X = validate_data(self, X, dtype=np.float32)
+        X = checked_descriptors(self, X)
         options = {"max_iter": self.max_iter, "tol": self.tol, "random_state": self.random_state}
         with single_threaded():  # products have the same last bits for any number of BLAS threads around
             mixture = gaussian_mixture(X, self.n_words, **options, n_jobs=self.n_jobs, verbose=self.verbose)

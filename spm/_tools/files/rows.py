@@ -32,7 +32,7 @@ ENTRY = 16  # bytes that stand for a finished row
 NOT_YET = bytes(ENTRY)
 _OF_THIS_MACHINE = ("memory", "n_jobs", "random_state", "verbose")
 
-Task = tuple[Any, bytes, bytes]  # an item, what stands for its row, and the row that is there
+Task = tuple[Any, bytes, bytes]  # an item, what stands for its row, and a digest of the row that is there
 
 
 def rows_to_file(
@@ -100,20 +100,24 @@ def rows_to_file(
 
 def _row(task: Task, *, make: Any, content: Any, dtype: str, key: bytes) -> tuple[bytes, bytes] | None:
     """Return a row as bytes and what stands for it; None if it is there."""
-    item, entry, row = task
+    item, entry, there = task
     made_of = blake2b(content(item), digest_size=ENTRY, key=key).digest()
-    if entry != NOT_YET and entry == _entry(made_of, row):
+    if entry != NOT_YET and entry == _entry(made_of, there):
         return None
     row = np.ascontiguousarray(make(item), dtype=dtype).tobytes()
-    return row, _entry(made_of, row)
+    return row, _entry(made_of, _digest_of_row(row))
 
 
 def _part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _entry(made_of: bytes, row: bytes) -> bytes:
-    return blake2b(row, digest_size=ENTRY, key=made_of).digest()
+def _digest_of_row(row: bytes) -> bytes:
+    return blake2b(row, digest_size=ENTRY).digest()  # in place of the row it goes to whoever is to tell if it is right
+
+
+def _entry(made_of: bytes, digest: bytes) -> bytes:
+    return blake2b(digest, digest_size=ENTRY, key=made_of).digest()
 
 
 class _Rows:
@@ -177,12 +181,12 @@ class _Rows:
         return file
 
     def tasks(self, items: Sequence[Any]) -> Iterator[Task]:
-        """Yield each item with what stands for its row, and the row, if it has one."""
+        """Yield each item with what stands for its row, and a digest of the row, if it has one."""
         for i, item in enumerate(items):
             with self._lock:
                 entry = _read_at(self.journal, ENTRY, i * ENTRY)
                 row = b"" if entry == NOT_YET else _read_at(self.table, self.width, self._at(i))
-            yield item, entry, row
+            yield item, entry, _digest_of_row(row)
 
     def _at(self, i: int) -> int:
         return len(self.head) + i * self.width

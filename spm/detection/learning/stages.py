@@ -79,4 +79,15 @@ def workplace(given: Any) -> Iterator[Any]:
         yield given
         return
     with own_folder(tempfile.gettempdir(), "spm") as folder:
-        yield folder
+        yield _OfThisMachine(folder)
+
+
+class _OfThisMachine(str):
+    """The path of a folder that goes again: on another machine, where it is not, there is none to keep things in."""
+
+    def __reduce__(self) -> tuple[Callable[[str], str | None], tuple[str]]:
+        return _if_there, (str(self),)
+
+
+def _if_there(path: str) -> str | None:
+    return path if os.path.isdir(path) else None

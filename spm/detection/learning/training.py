@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,17 +104,34 @@ class Training:
     def _each(self, function: Callable[[int], Any], images: Any, label: str) -> Iterator[Any]:
         """Yield what a function gives for images by number, in order, from workers."""
 
-        def named(i: int) -> Any:
+        def named(task: tuple[int, Any, Objects]) -> Any:
+            i, image, own = task
             try:
-                return function(i)
+                with self._at_hand(i, image, own):
+                    return function(i)
             except ImageError:
                 raise
             except SpmError as error:
-                raise SpmError(f"image {i} ({name_of(self.X[i])}) and its objects: {error}") from error
+                raise SpmError(f"image {i} ({name_of(image)}) and its objects: {error}") from error
 
         images = list(images)
         options = {"n_jobs": self.options.n_jobs, "verbose": self.options.verbose}
-        return in_order(named, images, batch=1, label=label, total=len(images), **options)
+        tasks = ((i, self.X[i], self.y[i]) for i in images)
+        return in_order(named, tasks, batch=1, label=label, total=len(images), **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "X": {}, "y": {}}  # another process is given each image with its task
+
+    @contextmanager
+    def _at_hand(self, i: int, image: Any, own: Objects) -> Iterator[None]:
+        if not isinstance(self.X, dict):
+            yield
+            return
+        self.X[i], self.y[i] = image, own
+        try:
+            yield
+        finally:
+            del self.X[i], self.y[i]
 
     def _rows(self, name: str, look: Callable[[int], tuple[np.ndarray, Arrays]]) -> tuple[RowsOnDisk, Arrays]:
         """Return vectors of all images, which lie in a file, and what else a look at each image gives, joined."""
