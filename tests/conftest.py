@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def share_of_the_processors() -> None:
+    """Leave torch its share where tests run side by side: threads that wait for one another starve on full cores."""
+    side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if side_by_side > 1 and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(max((os.cpu_count() or 1) // side_by_side, 1))
 
 
 @pytest.fixture(scope="session")

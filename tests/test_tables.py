@@ -215,12 +215,12 @@ def test_data_frames(photos):
     assert listed(load_table(headless, images=photos), photos) == WANTED
 
 
-def test_pandas_is_not_needed():
+def test_pandas_is_not_needed(tmp_path):
     import subprocess
     import sys
 
     code = "import sys; sys.modules['pandas'] = None; import spm; spm.load_table({'file': ['x.jpg'], 'label': ['a']})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert "SpmError: the table, row 0: there is no file 'x.jpg' in ." in done.stderr
 
 

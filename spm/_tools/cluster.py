@@ -72,7 +72,7 @@ def from_cluster(work: Callable[[list[Any]], T], batches: Iterable[list[Any]], b
     parcel, task = Parcel.of(work), _task()
     waiting: deque[Any] = deque()
     told: set[str] = set()
-    with backend.retrieval_context(), _lost():  # a task that waits for others leaves its place to them
+    with backend.retrieval_context(), _lost(client):  # a task that waits for others leaves its place to them
         sent = client.submit(tuple, list(parcel), key=f"spm-{parcel.digest}", **options)
         for batch in batches:
             waiting.append(client.submit(task, sent, _bytes_of(batch), pure=False, **options))
@@ -166,14 +166,17 @@ def _workers(backend: Any) -> int:
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
+def _lost(client: Any) -> Iterator[None]:
     """Tell what befalls the cluster itself in spm's words."""
     from distributed import CancelledError
 
     try:
         yield
+    except SpmError:
+        raise
     except Exception as error:
-        if not isinstance(error, CancelledError) and not type(error).__module__.startswith("distributed"):
+        of_the_cluster = isinstance(error, CancelledError) or type(error).__module__.startswith("distributed")
+        if not of_the_cluster and client.status == "running":  # one that has ended raises what it likes
             raise
         raise SpmError(
             f"the cluster is lost ({type(error).__name__}: {error}): are its scheduler and this client still there?"
