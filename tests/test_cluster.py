@@ -304,7 +304,17 @@ def test_another_spm_is_refused_and_other_versions_are_named(on_cluster, monkeyp
         list(in_order(square, [1], n_jobs=None))
 
 
+def until(true, seconds=60):
+    """Wait until something is so, or for a minute."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def test_without_a_worker_left_it_waits_and_says_so_and_without_a_scheduler_it_ends(monkeypatch, caplog):
+    def said():
+        return any("no worker left" in record.getMessage() for record in caplog.records)
+
     monkeypatch.setattr(_cluster, "SILENCE", 0.3)
     options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with (
@@ -315,10 +325,11 @@ def test_without_a_worker_left_it_waits_and_says_so_and_without_a_scheduler_it_e
         made = in_order(slowly, range(12), n_jobs=None, batch=1)
         assert next(made) == 0
         own.scale(0)
-        back = threading.Timer(2.0, own.scale, [1])
+        until(lambda: not client.ncores())  # what is not sent yet finds no worker
+        back = threading.Thread(target=lambda: (until(said), own.scale(1)))
         back.start()
         assert list(made) == list(range(1, 12))
-        assert any("no worker left" in record.getMessage() for record in caplog.records)
+        assert said()
         made = in_order(slowly, range(12), n_jobs=None, batch=1)
         assert next(made) == 0
         own.close()

@@ -77,7 +77,7 @@ class Training:
         """Learn all; return the machines' weights and intercepts, if there are any, and the box regressors."""
         draws = [np.random.RandomState(seed) for seed in self.random.randint(2**31 - 1, size=4)]
         with workplace(self.stages.folder) as folder:
-            self._folder = Path(folder)
+            self._folder = Path(str(folder))  # no more than a path: what lies there is read here alone
             near, seen = self._look_first(draws[0])
             self.plain_scale = self.scale = self._scale_of(seen["norms"])
             regressors = self._learn_regressors(near, seen)
