@@ -262,6 +262,7 @@ def write(arguments: argparse.Namespace) -> None:
             for other in WITHOUT
             if any(other in own for own in mine.values())
         ]
+    absent = ", ".join(name for name in rows() if not of_rows[name])
     keep(
         "detection_voc",
         "Detection: 650 photographs of PASCAL VOC 2007 to train on, 250 to test",

@@ -142,7 +142,7 @@ def _differences(there: dict[str, str], here: dict[str, str]) -> str:
     Examples
     --------
     >>> _differences({"spm": "1", "cv2": "5.0"}, {"spm": "1", "cv2": "4.9"})[-28:]
-    ' has cv2 4.9 (here it is 5.0)'
+    'has cv2 4.9 (here it is 5.0)'
     """
     host = socket.gethostname()
     if there["spm"] != here["spm"]:
