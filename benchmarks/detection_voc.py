@@ -273,7 +273,9 @@ def write(arguments: argparse.Namespace) -> None:
         + table(["setting, images at 688", "mAP", "values a box"], chosen),
         f"## On the 250: {BEST!r}, and one ingredient changed; then one network alone\n\n"
         "Differences are means over seeds of each row less what it is held against at the same seed, and their spread."
-        "\n\n" + table(["row", "seeds", "mAP", "held against", "values a box", "training, min", "GB"], lines),
+        "\n\n"
+        + table(["row", "seeds", "mAP", "held against", "values a box", "training, min", "GB"], lines)
+        + (f"\n\nNot measured yet: {absent}." if absent else ""),
     )
 
 
