@@ -151,6 +151,8 @@ def scans_are_many(file: IO[bytes], most: int) -> bool:
     >>> scans_are_many(io.BytesIO(b"\\xff\\xd8" + scan * 3 + b"\\xff\\xd9" + scan * 9), 3)
     False
     """
+    if file.seek(0, os.SEEK_END) <= len(_SCAN) * most:  # too short for so many, as small images are: it is not read
+        return False
     signs, last = 0, b""
     file.seek(0)
     while block := file.read(_BLOCK):
