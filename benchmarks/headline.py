@@ -97,6 +97,7 @@ ROWS: dict[str, tuple[list[tuple[str, float]], list[str]]] = {  # handcrafted ro
     "EfficientNet-lite0 with SPP (`spp2014(..., size=320)`)": ([], ["lite map 320"]),
     "EfficientNet-lite0 with SPP at 224, 320 and 416, square roots (`KernelSum`)": ([], LITE_ROOTS),
     "best_handcrafted + EfficientNet-lite0 with SPP at three sizes, square roots (`KernelSum`)": (BEST, LITE_ROOTS),
+    "the same + MobileNetV2 with SPP at three sizes, beside EfficientNet-lite0's": (BEST, [*LITE_ROOTS, *ROOTS]),
 }
 
 
