@@ -193,7 +193,14 @@ def trunk_options(name: str) -> dict[str, Any]:
 def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.ndarray) -> dict[str, Any]:
     """Fine-tune one way; return accuracies at every test size, on images held out and on the test images."""
     options = trunk_options(arguments.trunk) | {"epochs": arguments.epochs, "lr": 1e-3, "trunk_lr": arguments.trunk_lr}
-    options |= {"validation": None, "device": arguments.device, "n_jobs": -1, "random_state": seed, **WAYS[way]}
+    options |= {
+        "channels_last": True,
+        "validation": None,
+        "device": arguments.device,
+        "n_jobs": -1,
+        "random_state": seed,
+        **WAYS[way],
+    }
     test_sizes = (options["test_size"],) if "test_size" in options else TEST_SIZES
     options["test_size"] = options.get("test_size", 288)
     start = time.perf_counter()
@@ -213,16 +220,25 @@ def best_of(lines: list[dict[str, Any]]) -> tuple[str, str]:
 
 
 def from_scratch(scenes: Scenes, way: str, seed: int, arguments: Any) -> dict[str, Any]:
-    """Train the small trunk from scratch; the test images are looked at after every epoch, and choose nothing."""
-    few = scenes.test[:: arguments.curve_every]
+    """Train the small trunk from scratch; the test images are looked at after every epoch, and choose nothing.
+
+    All sizes are a share of those of the other table, which a processor has no time for.
+    """
+    few, share = scenes.test[:: arguments.curve_every], arguments.scratch_share
     options = {"trunk": "small", "epochs": arguments.scratch_epochs, "lr": 2e-3, "device": arguments.device}
-    options |= {"n_jobs": -1, "random_state": seed, "validation": scenes.take(few), **WAYS[way]}
-    test_sizes = (options["test_size"],) if "test_size" in options else TEST_SIZES
-    options["test_size"] = options.get("test_size", 224)
+    options |= {"channels_last": True, "n_jobs": -1, "random_state": seed, "validation": scenes.take(few), **WAYS[way]}
+    options["sizes"] = tuple(size if size is None else round(share * size) for size in options["sizes"])
+    options["step"] = round(share * options.get("step", 32))
+    test_sizes = [(f"{size}", size if size == "full" else round(share * size)) for size in TEST_SIZES]
+    if "test_size" in options:
+        test_sizes = [(f"{options['test_size']}", round(share * options["test_size"]))]
+    options["test_size"] = round(share * options.get("test_size", 224))
+    start = time.perf_counter()
     model = SPPNetClassifier(**options).fit(*scenes.take(scenes.all))
-    found: dict[str, Any] = {"history": model.history_, "test": {}}
-    for size in test_sizes:
-        found["test"][str(size)] = accuracy(model.set_params(test_size=size), *scenes.take(scenes.test))
+    found: dict[str, Any] = {"fit_seconds": round(time.perf_counter() - start, 1), "share": share}
+    found |= {"history": model.history_, "loss": model.history_[-1]["loss"], "test": {}}
+    for name, size in test_sizes:
+        found["test"][name] = accuracy(model.set_params(test_size=size), *scenes.take(scenes.test))
     return found
 
 
@@ -410,6 +426,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--trunk-lr", type=float, default=3e-4)
     parser.add_argument("--scratch-epochs", type=int, default=40)
+    parser.add_argument("--scratch-share", type=float, default=1.0, help="of the sizes in pixels, from scratch")
     parser.add_argument("--curve-every", type=int, default=5, help="of the test images, for curves")
     parser.add_argument("--images", type=int, default=256, help="of which throughput is measured")
     parser.add_argument("--batch", type=int, default=16)

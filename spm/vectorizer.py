@@ -27,7 +27,7 @@ from .features.stream import sample_layers
 from .images import check_images, check_one_each, naming
 from .pyramid.norms import check_norm, fitting, join, mean_of
 from .pyramid.pyramid import Plan, SpatialPyramid, check_pyramid, plan_of
-from .pyramid.several import Road, travel
+from .pyramid.several import Pooled, Road, travel
 
 View = list[tuple[LocalFeatures, Codes]]  # one view of an image: of each layer the local features and their codes
 REGIONS = 64  # vectors made at once, so that what they are made of is not held for all boxes of an image
@@ -207,9 +207,8 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         check_is_fitted(self)
         if out is None:
             return self.transform_pyramids(X, [self.pyramid_])[0]
-        told: Any = {"made_by": self, "n_values": self.n_values(), "dtype": self.dtype}
-        road = self.road([None]).vectors_of
-        return rows_to_file(out, check_images(X), road, **told, n_jobs=self.n_jobs, verbose=self.verbose)
+        told: Any = {"made_by": self, "n_values": self.n_values(), "dtype": self.dtype, "n_jobs": self.n_jobs}
+        return rows_to_file(out, check_images(X), self.road([None]).vectors_of, **told, verbose=self.verbose)
 
     def transform_pyramids(self, X: Any, pyramids: Sequence[SpatialPyramid]) -> list[np.ndarray]:
         """Return what `transform` would return with each of several pyramids, in one pass.
@@ -250,22 +249,27 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         check_is_fitted(self)
         plan, views = self._plan(pyramids), remembering_views(self.features_, self.memory)
         lengths = [n_cells * sum(layer.n_channels for layer in self.layers_) for n_cells in plan.n_cells]
-        return Road(partial(self._own_vectors, plan=plan, views=views), lengths, self.dtype)
+        cells, joined = partial(self._own_cells, plan, views), partial(self._joined, plan, dtype=self.dtype)
+        return Road(cells, joined, lengths, self.dtype)
 
-    def _own_vectors(self, image: Any, plan: Plan, views: Any) -> list[np.ndarray]:
-        return self._vectors_of(image, plan, None, self._pools(image, plan, self._encoded(image, views)), self.dtype)
+    def _own_cells(self, plan: Plan, views: Any, image: Any) -> Pooled:
+        return self._cells_of(None, self._pools(image, plan, self._encoded(image, views)))
 
-    def _vectors_of(
-        self, image: Any, plan: Plan, boxes: Any, pools: Iterable[Any], dtype: str = "float32"
-    ) -> list[np.ndarray]:
-        """Return the vectors of an image's regions, None for the whole: for each pyramid (n_regions, its length)."""
-        finish = [layer.finish for layer in self.layers_]
+    def _vectors_of(self, image: Any, plan: Plan, boxes: Any, pools: Iterable[Any]) -> np.ndarray:
+        """Return the vectors of an image's regions, None for the whole, with one pyramid: (n_regions, its length)."""
         with naming(image):
-            pooled = ([map(done, pool(boxes)) for done, pool in zip(finish, view, strict=True)] for view in pools)
-            layers = [[mean_of(cells) for cells in zip(*views, strict=True)] for views in zip(*pooled, strict=True)]
-            own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
-            joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
-            return [fitting(vectors, dtype) for vectors in joined]
+            return self._joined(plan, self._cells_of(boxes, pools))[0]
+
+    def _cells_of(self, boxes: Any, pools: Iterable[Any]) -> Pooled:
+        """Return the finished cells of an image's regions, of each layer for each pyramid: (n_regions, n_cells, D)."""
+        finish = [layer.finish for layer in self.layers_]
+        pooled = ([map(done, pool(boxes)) for done, pool in zip(finish, view, strict=True)] for view in pools)
+        return [[mean_of(cells) for cells in zip(*views, strict=True)] for views in zip(*pooled, strict=True)]
+
+    def _joined(self, plan: Plan, layers: Pooled, dtype: str = "float32") -> list[np.ndarray]:
+        own = zip(zip(*layers, strict=True), plan.level_cells, plan.cell_weights, strict=True)
+        joined = (join(cells, self.norm, self.norm_over, len(sizes), weights) for cells, sizes, weights in own)
+        return [fitting(vectors, dtype) for vectors in joined]
 
     def _pools(self, image: Any, plan: Plan, views: Any = None, n_boxes: int = 1) -> Iterator[list[Any]]:
         """Yield for each view what turns boxes into the cells of each pyramid, one a layer."""
@@ -284,10 +288,6 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         if not isinstance(pyramids, Sequence):
             raise SpmError(f"pyramids must be a sequence of SpatialPyramid, got {pyramids!r}")
         return plan_of([self.pyramid_ if pyramid is None else check_pyramid(pyramid) for pyramid in pyramids])
-
-    def fit_transform_pyramids(self, X: Any, pyramids: Sequence[Any], y: Any = None) -> list[np.ndarray]:
-        """Fit, and return what `transform_pyramids` returns."""
-        return self.fit(X, y).transform_pyramids(X, pyramids)
 
     def own_pyramid(self) -> SpatialPyramid:
         """Return the pyramid that `fit` lays: a clone of `pyramid`, or the default."""
@@ -351,7 +351,7 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         plan, boxes = self._plan([None]), check_boxes(boxes)
         pools = list(self._pools(image, plan, views, len(boxes)))
         for i in range(0, len(boxes), REGIONS):
-            yield self._vectors_of(image, plan, boxes[i : i + REGIONS], pools)[0]
+            yield self._vectors_of(image, plan, boxes[i : i + REGIONS], pools)
 
     def transform_views(self, image: Any, boxes: Any = None) -> np.ndarray:
         """Return what `transform` and `transform_regions` average: a vector for each view by itself.
@@ -369,7 +369,7 @@ class PyramidVectorizer(TakesImages, TransformerMixin, OpenParts):
         """
         check_is_fitted(self)
         plan = self._plan([None])
-        return np.stack([self._vectors_of(image, plan, boxes, [own])[0] for own in self._pools(image, plan)])
+        return np.stack([self._vectors_of(image, plan, boxes, [own]) for own in self._pools(image, plan)])
 
     @property
     def encoder_(self) -> Any:

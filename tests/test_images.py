@@ -396,7 +396,7 @@ def test_files_that_may_not_be_read(tmp_path):
 
 
 def test_permission_errors_name_the_file(tmp_path, monkeypatch):
-    def refuse(path: str, mode: str) -> None:
+    def refuse(path: str, mode: str, buffering: int) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     path = tmp_path / "secret.png"

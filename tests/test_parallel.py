@@ -205,13 +205,26 @@ def test_an_error_comes_out_and_lifts_the_limits(n_jobs, bad):
     assert set(blas_threads()) == {2}
 
 
+def with_items(items, results):
+    return [(item, result, len(items)) for item, result in zip(items, results, strict=True)]
+
+
 def test_work_that_begins_after_the_end_touches_nothing(monkeypatch):
     """A thread can have taken its batch and not yet begun when another one's error ends the loop."""
     workers = _parallel._Workers()
-    assert workers.call(square, [1, 2]) == [1, 4]
+    assert workers.call(square, None, [1, 2]) == [1, 4]
     workers.stop()
     monkeypatch.setattr(_parallel, "_enter", partial(pytest.fail, "limits were set"))
-    assert workers.call(square, [1, 2]) == []
+    assert workers.call(square, None, [1, 2]) == []
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("n", [1, 5, 200])
+def test_what_a_task_has_is_finished_together(backend, n):
+    with joblib.parallel_config(backend=backend):
+        found = list(in_order(square, range(n), n_jobs=2, total=n, finish=with_items))
+    assert [(item, result) for item, result, _ in found] == [(k, k * k) for k in range(n)]
+    assert max(together for _, _, together in found) == (3 if n == 200 else 1)
 
 
 def test_an_error_among_the_items_comes_out_too():

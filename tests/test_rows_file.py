@@ -27,13 +27,13 @@ def vec():
 @pytest.fixture
 def made(monkeypatch):
     """The images whose vectors were made, by their first pixels."""
-    seen, make = [], spm.PyramidVectorizer._vectors_of
+    seen, make = [], spm.PyramidVectorizer._own_cells
 
-    def watched(self, image, *args, **options):
+    def watched(self, plan, views, image):
         seen.append(int(np.asarray(image).ravel()[0]) if not isinstance(image, str) else image)
-        return make(self, image, *args, **options)
+        return make(self, plan, views, image)
 
-    monkeypatch.setattr(spm.PyramidVectorizer, "_vectors_of", watched)
+    monkeypatch.setattr(spm.PyramidVectorizer, "_own_cells", watched)
     return seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import re
 import stat
@@ -47,6 +48,7 @@ MAX_SCANNED = 10**10
 """The most pixels times scans of a JPEG file: each of its scans goes over all pixels, and may itself be a few bytes."""
 
 _BLOCK = 1 << 20
+_SMALL, _SMALL_TOGETHER = 1024, 16  # bytes of a small part of a file, and how many of these are read between two looks
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"  # markers of a JPEG file
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # not what stands for a value, nor what a scan has inside
 _MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
@@ -101,7 +103,11 @@ def open_regular(path: str, most: int | None = None) -> IO[bytes]:
         found, most = os.stat(path), MAX_BYTES if most is None else most
         mode, large = found.st_mode, found.st_size > most
         if stat.S_ISREG(mode) and not large:
-            return _FileInTime(open(path, "rb").detach())
+            file = open(path, "rb", buffering=0)
+            if found.st_size > _BLOCK:
+                return _FileInTime(file)
+            with file:  # a small file is read at once: a header alone is asked for in dozens of parts
+                return ContentInTime(file.read())
     except OSError as error:
         raise ImageError(path, why_unreadable(error)) from error
     except ValueError as error:
@@ -118,20 +124,35 @@ class TooSlow(Exception):
 
 
 class _InTime:
-    """A file that is read no more once this thread has worked for `MAX_SECONDS` since it was opened."""
+    """A file that is read no more once this thread has worked for `MAX_SECONDS` since it was first read.
 
-    _until: float
+    The clock is asked for every large part, and for some of the small ones, of which a header has dozens.
+    """
+
+    _until = math.inf
+    _small = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._check()
+        if size is None or not 0 <= size < _SMALL:
+            self._check()
+        else:
+            self._count()
         return super().read(size)  # type: ignore[misc]
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        self._check()
+        self._count()
         return super().readline(size)  # type: ignore[misc]
 
+    def _count(self) -> None:
+        self._small += 1
+        if self._small % _SMALL_TOGETHER == 1:
+            self._check()
+
     def _check(self) -> None:
-        if time.thread_time() > self.__dict__.setdefault("_until", time.thread_time() + MAX_SECONDS):
+        now = time.thread_time()
+        if self._until == math.inf:
+            self._until = now + MAX_SECONDS
+        if now > self._until:
             raise TooSlow(f"it takes more than {MAX_SECONDS:g} seconds")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +16,7 @@ from .libraries import libraries_loaded
 from .settings import usual_settings
 
 T = TypeVar("T")
+Finish = Callable[[list[Any], list[Any]], Sequence[Any]]
 
 MOST_PER_TASK, TASKS = 8, 64  # items in one task at most, and tasks at least where there are so many items
 PATIENCE = 10.0  # seconds to wait, after an error, for work under way
@@ -86,9 +87,9 @@ class _Workers:
     def __reduce__(self) -> tuple[type[_Workers], tuple[()]]:
         return _Workers, ()  # another process is not waited for
 
-    def call(self, function: Callable[[Any], T], items: list[Any]) -> list[T]:
-        """Return the function's results, fewer when stopped."""
-        results: list[T] = []
+    def call(self, function: Callable[[Any], Any], finish: Finish | None, items: list[Any]) -> Sequence[Any]:
+        """Return the function's results, finished, fewer when stopped."""
+        results: list[Any] = []
         with self._changed:
             if self._stopped:  # a thread that woke late would set limits that nobody waits for
                 return results
@@ -99,11 +100,11 @@ class _Workers:
                     if self._stopped:
                         break
                     results.append(function(item))
+                return finish(items[: len(results)], results) if finish is not None and results else results
         finally:
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
-        return results
 
     def stop(self) -> None:
         """Let every call end after the item it is at, and wait for them, for so long as is bearable."""
@@ -118,6 +119,7 @@ def in_order(
     *,
     n_jobs: int | None,
     batch: int | None = None,
+    finish: Finish | None = None,
     label: str = "",
     total: int | None = None,
     verbose: bool = False,
@@ -139,6 +141,10 @@ def in_order(
     batch : int, optional
         Items per task. By default more than one where there are many, but never so many that a worker waits long for
         the last of a few slow ones.
+    finish : callable, optional
+        Takes the items of a task and what the function returned for each; returns what is yielded for each. Short
+        steps are best done here, for several items at once: every call that lets go of Python's lock may have to wait
+        until the other threads do.
     label, total, verbose
         A progress bar with that label appears on standard error after two seconds when `verbose`.
     """
@@ -152,12 +158,12 @@ def in_order(
         batch = min(max((total or 1) // TASKS, 1), MOST_PER_TASK)
     batches = _batched(items, batch)
     if total == 1 and uses_threads:  # a pool and a bar take longer than the stages around a small image
-        yield from _Workers().call(function, list(items))
+        yield from _Workers().call(function, finish, list(items))
         return
     with progress_bar(label, total=total, unit="image", verbose=verbose) as bar:
         n_jobs = joblib.Parallel(n_jobs=n_jobs).n_jobs  # asked here: preferring threads forgets the caller's config
         workers = _Workers()
-        work = partial(workers.call, function)
+        work = partial(workers.call, function, finish)
         if uses_threads:
             done = _from_threads(work, batches, backend.effective_n_jobs(n_jobs))
         elif is_cluster(backend):

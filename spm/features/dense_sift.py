@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -158,14 +159,15 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return magnitude, angle
 
 
+@lru_cache(maxsize=64)
 def cell_weights(patch_size: int, window: str) -> tuple[np.ndarray, np.ndarray]:
     """Return what each pixel along an axis weighs in each of the four cells.
 
     Returns
     -------
-    first : ndarray of shape (4,), int64
+    first : ndarray of shape (4,), int64, not writable
         The first pixel of each cell's support, counted from the patch's first pixel; it may be negative.
-    weights : ndarray of shape (4, T), float32
+    weights : ndarray of shape (4, T), float32, not writable
         The weights of the T pixels from there on, T a multiple of four.
     """
     cell = patch_size / N_CELLS
@@ -177,7 +179,9 @@ def cell_weights(patch_size: int, window: str) -> tuple[np.ndarray, np.ndarray]:
         weights *= np.exp(-0.5 * ((pixels - patch_size / 2) / (patch_size / 2)) ** 2)
     if not weights[:, -4:].any():
         weights = weights[:, :-4]
-    return first, np.ascontiguousarray(weights, dtype=np.float32)
+    weights = np.ascontiguousarray(weights, dtype=np.float32)
+    first.flags.writeable = weights.flags.writeable = False
+    return first, weights
 
 
 @public()

@@ -70,7 +70,7 @@ class LocalFeatures:
     @classmethod
     def points(cls, values: np.ndarray, places: np.ndarray, image_size: tuple[int, int]) -> LocalFeatures:
         """Return the local features of points, (N, 2), x and y in pixels of an image of that height and width."""
-        return cls(values, np.hstack([places, places]), image_size)
+        return cls(values, np.concatenate([places, places], axis=1), image_size)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -9,8 +9,9 @@ from .._tools.numba import njit
 
 def pool_points(
     words: np.ndarray,
-    products: np.ndarray,
-    places: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    extents: np.ndarray,
     regions: np.ndarray,
     edges: np.ndarray,
     grids: np.ndarray,
@@ -27,10 +28,11 @@ def pool_points(
     ----------
     words : ndarray of shape (N, k), int32
         The points in the order of their y, so that a region is looked for among its rows alone.
-    products : ndarray of shape (N, k), float32 or float64
-        Each word's weight times the feature's moment.
-    places : ndarray of shape (N, 2), float64
-        x and y.
+    weights : ndarray of shape (N, k), float32
+        Of each word; of none where it is 0.
+    moments : ndarray of shape (N, 1), float32
+    extents : ndarray of shape (N, 4), float64
+        x and y first.
     regions : ndarray of shape (R, 4), float64
     edges : ndarray of shape (2,), float64
         Width and height of the grid.
@@ -42,18 +44,34 @@ def pool_points(
 
     Examples
     --------
-    >>> words, places = np.array([[0], [1]], np.int32), np.array([[1.0, 1], [3, 1]])
+    >>> codes = np.array([[0], [1]], np.int32), np.ones((2, 1), np.float32), np.ones((2, 1), np.float32)
+    >>> extents = np.array([[1.0, 1, 1, 1], [3, 1, 3, 1]])
     >>> pooled, parents = np.empty((1, 3, 2), np.float32), np.array([1, -1])
     >>> grids, region, edges = np.array([[1, 1], [1, 2]]), np.array([[0.0, 0, 4, 4]]), np.array([4.0, 4])
-    >>> pool_points(words, np.ones((2, 1)), places, region, edges, grids, parents, pooled, "sum")
+    >>> pool_points(*codes, extents, region, edges, grids, parents, pooled, "sum")
     >>> pooled.tolist()
     [[[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]
     """
     sizes = grids.prod(axis=1)
     order = np.argsort(-sizes, kind="stable")  # the finer first
-    places_down = np.ascontiguousarray(places[:, 1])
     levels = grids, parents, np.cumsum(sizes) - sizes, order, int(sizes.sum())
-    _pool_points(words, products, places, places_down, regions, edges, *levels, how == "max", how == "mean", pooled)
+    _pool_points(words, weights, moments, extents, regions, edges, *levels, how == "max", how == "mean", pooled)
+
+
+@njit
+def look_at(extents: np.ndarray) -> tuple[bool, bool]:
+    """Return whether extents (N, 4) are those of points, and whether they come in the order of their y.
+
+    Examples
+    --------
+    >>> look_at(np.array([[1.0, 2, 1, 2], [0, 1, 0, 1]])), look_at(np.array([[0.0, 0, 1, 1]]))
+    ((True, False), (False, True))
+    """
+    are_points = in_order = True
+    for n in range(len(extents)):
+        are_points &= extents[n, 0] == extents[n, 2] and extents[n, 1] == extents[n, 3]
+        in_order &= n == 0 or extents[n - 1, 1] <= extents[n, 1]
+    return are_points, in_order
 
 
 @njit
@@ -71,9 +89,9 @@ def first_cell(at: float, a: float, b: float, n: int) -> int:
 @njit
 def _pool_points(
     words: np.ndarray,
-    products: np.ndarray,
-    places: np.ndarray,
-    places_down: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    extents: np.ndarray,
     regions: np.ndarray,
     edges: np.ndarray,
     grids: np.ndarray,
@@ -97,18 +115,19 @@ def _pool_points(
                 cells[mine] = start
                 if take_max:
                     used[mine] = 0
-        begin = np.searchsorted(places_down, regions[r, 1], side="left")
-        end = np.searchsorted(places_down, regions[r, 3], side="right")
+        begin = np.searchsorted(extents[:, 1], regions[r, 1], side="left")
+        end = np.searchsorted(extents[:, 1], regions[r, 3], side="right")
         for f in range(begin, end):
-            in_row = is_inside(places[f, 1], regions[r, 1], regions[r, 3], edges[1])
-            if in_row and is_inside(places[f, 0], regions[r, 0], regions[r, 2], edges[0]):
+            x, y = extents[f, 0], extents[f, 1]
+            in_row = is_inside(y, regions[r, 1], regions[r, 3], edges[1])
+            if in_row and is_inside(x, regions[r, 0], regions[r, 2], edges[0]):
                 for level in range(len(grids)):
                     if parents[level] < 0:
-                        i = first_cell(places[f, 1], regions[r, 1], regions[r, 3], grids[level, 0])
-                        j = first_cell(places[f, 0], regions[r, 0], regions[r, 2], grids[level, 1])
+                        i = first_cell(y, regions[r, 1], regions[r, 3], grids[level, 0])
+                        j = first_cell(x, regions[r, 0], regions[r, 2], grids[level, 1])
                         cell = firsts[level] + i * grids[level, 1] + j
                         counts[cell] += 1
-                        _put(words, products, f, take_max, cells, used, cell)
+                        _put(words, weights, moments, f, take_max, cells, used, cell)
         for level in order:
             if parents[level] >= 0:
                 _join_cells(cells, counts, grids, firsts, level, parents[level], take_max)
@@ -123,17 +142,23 @@ def _pool_points(
 
 @njit
 def _put(
-    words: np.ndarray, products: np.ndarray, f: int, take_max: bool, cells: np.ndarray, used: np.ndarray, cell: int
+    words: np.ndarray,
+    weights: np.ndarray,
+    moments: np.ndarray,
+    f: int,
+    take_max: bool,
+    cells: np.ndarray,
+    used: np.ndarray,
+    cell: int,
 ) -> None:
     """Put one point into a cell."""
     for t in range(words.shape[1]):
-        word, product = words[f, t], products[f, t]
+        word, weight = words[f, t], weights[f, t]
         if not take_max:
-            cells[cell, word] += product
-        elif not np.isnan(product):  # the slot is not empty
+            cells[cell, word] += np.float64(weight) * np.float64(moments[f, 0])
+        elif weight != 0:  # else the slot is empty
             used[cell, word] += 1
-            if product > cells[cell, word]:
-                cells[cell, word] = product
+            cells[cell, word] = max(cells[cell, word], weight * moments[f, 0])
 
 
 @njit

@@ -10,7 +10,7 @@ import numpy as np
 from .._tools.numba import njit
 from ..encoders.codes import Codes
 from .levels import Levels
-from .points import first_cell, is_inside, pool_points
+from .points import first_cell, is_inside, look_at, pool_points
 from .whole_cells import MANY, are_regular, are_whole, pool_max, pool_sum, squares_of
 
 
@@ -76,34 +76,21 @@ class Pooler:
     ) -> None:
         self.codes, self.border, self.how = codes, border, how
         self.words = np.ascontiguousarray(codes.words, dtype=np.int32)
-        self.weights, self.moments = (np.asarray(array, dtype=np.float32) for array in (codes.weights, codes.moments))
+        self.weights = np.ascontiguousarray(codes.weights, dtype=np.float32)
+        self.moments = np.ascontiguousarray(codes.moments, dtype=np.float32)
+        self.extents = np.ascontiguousarray(extents, dtype=np.float64)
         self.edges = np.array(border[::-1], dtype=np.float64)
         self.on_map = _are_plain(codes) and are_regular(extents, border)
-        self.on_points = not self.on_map and bool((extents[:, :2] == extents[:, 2:]).all())
         if self.on_map:
-            self.extents = extents
-            self.weights, self.moments = np.ascontiguousarray(self.weights), np.ascontiguousarray(self.moments)
             many = how == "max" and n_regions >= MANY
             self.cells = squares_of(self.moments, border) if many else self.moments
-            return
-        self.extents = extents
-        if self.on_points and self.moments.shape[1] == 1:  # of words there may be one for every pixel
-            self._sort()
-        else:
-            self.weights, self.moments = np.ascontiguousarray(self.weights), np.ascontiguousarray(self.moments)
-            self.extents = np.ascontiguousarray(extents, dtype=np.float64)
+        self.on_points, in_order = look_at(self.extents)
+        if self.on_points and not in_order and self.moments.shape[1] == 1:  # as `pool_points` wants them
+            order = np.argsort(self.extents[:, 1], kind="stable")
+            self.words, self.weights, self.moments, self.extents = (array[order] for array in self._arrays())
 
-    def _sort(self) -> None:
-        """Bring points into the order of their rows, and multiply their moment into the weights."""
-        down = self.extents[:, 1]
-        kind = np.float32 if self.how == "max" else np.float64
-        products = np.multiply(self.weights, self.moments, dtype=kind)
-        if self.how == "max":
-            products[self.weights == 0] = np.nan  # an empty slot
-        if (down[1:] < down[:-1]).any():
-            order = np.argsort(down, kind="stable")
-            self.words, products, self.extents = self.words[order], products[order], self.extents[order]
-        self.products, self.places = products, np.ascontiguousarray(self.extents[:, :2], dtype=np.float64)
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return self.words, self.weights, self.moments, self.extents
 
     def pool(self, regions: np.ndarray, levels: Levels) -> np.ndarray:
         """Return what the cells of every region hold: shape (R, n_cells, n_words * M), float32."""
@@ -132,8 +119,7 @@ class Pooler:
 
     def _of_words(self, regions: np.ndarray, levels: Levels, n_cells: int, parents: np.ndarray) -> np.ndarray:
         pooled = np.empty((len(regions), n_cells, self.codes.n_words), dtype=np.float32)
-        points = self.words, self.products, self.places
-        pool_points(*points, regions, self.edges, levels.grids, parents, pooled, self.how)
+        pool_points(*self._arrays(), regions, self.edges, levels.grids, parents, pooled, self.how)
         return pooled
 
     def _of_any(
@@ -143,10 +129,9 @@ class Pooler:
         parents = np.full(len(levels.grids), -1) if parents is None else parents
         shape = (len(regions), levels.total, self.codes.n_words, self.moments.shape[1])
         pooled, counts = np.empty(shape, dtype=np.float32), np.zeros(shape[:2], dtype=np.int64)
-        arrays = self.words, self.weights, self.moments, np.ascontiguousarray(self.extents, dtype=np.float64)
         apart = parents < 0
         finest = levels.grids[apart], levels.firsts[apart]
-        _pool(*arrays, regions, self.edges, *finest, self.how == "max", pooled, counts)
+        _pool(*self._arrays(), regions, self.edges, *finest, self.how == "max", pooled, counts)
         for level in np.argsort(-levels.sizes, kind="stable"):  # the finer first
             if parents[level] >= 0:
                 _put_together(pooled, counts, levels, level, parents[level], self.how)

@@ -11,27 +11,48 @@ import numpy as np
 
 from .._tools.parallel import in_order
 from .._tools.settings import usual_settings
-from ..errors import SpmError
-from ..images import check_images, reading_once
+from ..errors import NotFiniteError, SpmError
+from ..images import check_images, naming, reading_once
+
+Pooled = list[list[np.ndarray]]  # the cells that each layer has with each of several pyramids: (n, n_cells, D)
 
 
 @dataclass(frozen=True)
 class Road:
-    """What an image's vectors are made by.
+    """What images' vectors are made by.
 
     Parameters
     ----------
-    vectors_of : callable
-        Takes an image; returns its vector with each of several pyramids, of shape (1, length).
+    pooled_of : callable
+        Takes an image; returns the cells that each layer has with each of several pyramids, of shape (1, n_cells, D).
+    joined : callable
+        Takes the cells of n images; returns their vectors with each of the pyramids, of shape (n, length).
     lengths : list of int
         Of the vectors, one for each pyramid.
     dtype : str
         Of the vectors.
     """
 
-    vectors_of: Callable[[Any], list[np.ndarray]]
+    pooled_of: Callable[[Any], Pooled]
+    joined: Callable[[Pooled], list[np.ndarray]]
     lengths: list[int]
     dtype: str
+
+    def vectors_of(self, image: Any) -> list[np.ndarray]:
+        """Return an image's vectors, of shape (1, length)."""
+        with naming(image):
+            return self.joined(self.pooled_of(image))
+
+    def vectors_of_all(self, images: list[Any], pooled: list[Pooled]) -> list[np.ndarray]:
+        """Return the vectors of several images, of shape (n, length), of the cells that each has."""
+        try:
+            layers = [zip(*own, strict=True) for own in zip(*pooled, strict=True)]
+            return self.joined([[np.concatenate(cells) for cells in layer] for layer in layers])
+        except NotFiniteError:
+            for image, own in zip(images, pooled, strict=True):
+                with naming(image):  # of which it is
+                    self.joined(own)
+            raise
 
 
 def travel(roads: Sequence[Road], X: Any, *, n_jobs: int | None, verbose: Any) -> list[list[np.ndarray]]:
@@ -44,24 +65,32 @@ def travel(roads: Sequence[Road], X: Any, *, n_jobs: int | None, verbose: Any) -
 
     Examples
     --------
-    >>> road = Road(lambda image: [image[:1] / 2], [2], "float32")
+    >>> road = Road(lambda image: [[image[None, :1] / 2]], lambda pooled: [pooled[0][0][:, 0]], [2], "float32")
     >>> [[halves]] = travel([road], np.ones((3, 5, 2), np.uint8), n_jobs=None, verbose=False)
     >>> halves.tolist()
     [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     """
     X = check_images(X)
     kept = [[np.empty((len(X), length), dtype=road.dtype) for length in road.lengths] for road in roads]
-    along = partial(_along, roads=roads)
-    for i, made in enumerate(in_order(along, X, n_jobs=n_jobs, label="vectors", total=len(X), verbose=verbose)):
+    work: dict[str, Any] = {"n_jobs": n_jobs, "label": "vectors", "total": len(X), "verbose": verbose}
+    passed = in_order(partial(_pooled_along, roads=roads), X, finish=partial(_joined_along, roads=roads), **work)
+    for i, made in enumerate(passed):
         for own, vectors in zip(kept, made, strict=True):
             for into, vector in zip(own, vectors, strict=True):
-                into[i] = vector[0]
+                into[i] = vector
     return kept
 
 
-def _along(image: Any, roads: Sequence[Road]) -> list[list[np.ndarray]]:
-    with reading_once(image):
-        return [road.vectors_of(image) for road in roads]
+def _pooled_along(image: Any, roads: Sequence[Road]) -> list[Pooled]:
+    with reading_once(image), naming(image):
+        return [road.pooled_of(image) for road in roads]
+
+
+def _joined_along(images: list[Any], pooled: list[list[Pooled]], roads: Sequence[Road]) -> list[Any]:
+    """Return for every image what it has along each road: its vector with each pyramid."""
+    along = zip(roads, zip(*pooled, strict=True), strict=True)
+    vectors = [road.vectors_of_all(images, list(own)) for road, own in along]
+    return list(zip(*(zip(*own, strict=True) for own in vectors), strict=True))
 
 
 def transform_side_by_side(makers: Sequence[Any], X: Any, pyramids: Sequence[Sequence[Any]]) -> list[list[np.ndarray]]:
@@ -104,6 +133,8 @@ def fit_transform_pyramids(maker: Any, X: Any, pyramids: Sequence[Any], y: Any =
     """Fit what makes vectors of images, and return those with each pyramid; see `transform_pyramids`."""
     if hasattr(maker, "fit_transform_pyramids"):
         return maker.fit_transform_pyramids(X, pyramids, y)
+    if hasattr(maker, "transform_pyramids"):
+        return maker.fit(X, y).transform_pyramids(X, pyramids)
     _check_own(maker, pyramids)
     with usual_settings():
         return [maker.fit_transform(X, y)] * len(pyramids)
