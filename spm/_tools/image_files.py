@@ -103,7 +103,7 @@ def open_regular(path: str, most: int | None = None) -> IO[bytes]:
         found, most = os.stat(path), MAX_BYTES if most is None else most
         mode, large = found.st_mode, found.st_size > most
         if stat.S_ISREG(mode) and not large:
-            file = open(path, "rb", buffering=0)
+            file = open(path, "rb", buffering=0)  # noqa: SIM115
             if found.st_size > _BLOCK:
                 return _FileInTime(file)
             with file:  # a small file is read at once: a header alone is asked for in dozens of parts
