@@ -1,6 +1,7 @@
 """The command line: what it prints, what it refuses and how it stops, in this process and as its users run it."""
 
 import csv
+import gc
 import io
 import json
 import os
@@ -74,6 +75,17 @@ SMALL = ("--set", "n_words=6", "--jobs", 1)
 
 
 # Help and usage
+
+
+def test_only_a_command_in_its_own_process_changes_the_collector(capsys):
+    before = gc.get_threshold()
+    assert cli.main(["presets"]) == 0
+    assert gc.get_threshold() == before
+    code = "import atexit, gc, sys, spm.cli; spm.cli.main(); print(gc.get_threshold()[0], gc.get_freeze_count())"
+    at_end = "atexit.register(lambda: print(gc.get_freeze_count() > 1000))"
+    code = code.replace("spm.cli.main()", f"{at_end}; spm.cli.main()")  # what is registered first comes last
+    found = subprocess.run([sys.executable, "-c", code, "presets"], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-2:] == [f"{cli.NEW_OBJECTS} 0", "True"]
 
 
 def test_version(run):
