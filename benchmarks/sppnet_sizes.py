@@ -194,7 +194,6 @@ def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.nd
     """Fine-tune one way; return accuracies at every test size, on images held out and on the test images."""
     options = trunk_options(arguments.trunk) | {"epochs": arguments.epochs, "lr": 1e-3, "trunk_lr": arguments.trunk_lr}
     options |= {
-        "channels_last": True,
         "validation": None,
         "device": arguments.device,
         "n_jobs": -1,
@@ -226,7 +225,7 @@ def from_scratch(scenes: Scenes, way: str, seed: int, arguments: Any) -> dict[st
     """
     few, share = scenes.test[:: arguments.curve_every], arguments.scratch_share
     options = {"trunk": "small", "epochs": arguments.scratch_epochs, "lr": 2e-3, "device": arguments.device}
-    options |= {"channels_last": True, "n_jobs": -1, "random_state": seed, "validation": scenes.take(few), **WAYS[way]}
+    options |= {"n_jobs": -1, "random_state": seed, "validation": scenes.take(few), **WAYS[way]}
     options["sizes"] = tuple(size if size is None else round(share * size) for size in options["sizes"])
     options["step"] = round(share * options.get("step", 32))
     test_sizes = [(f"{size}", size if size == "full" else round(share * size)) for size in TEST_SIZES]

@@ -75,7 +75,7 @@ WAYS = {
     "one by one": {"batch_size": 1, "sizes": (8,), "epochs": 1, "levels": (1,)},
     "several": {"test_size": (24, 40), "views": 10},
     "many": {"test_size": (32, 40), "views": "many"},
-    "bfloat16": {"precision": "bfloat16", "channels_last": True},
+    "bfloat16": {"precision": "bfloat16", "channels_last": False},
     "mean, no norm": {"pool": "mean", "norm": None, "rate": "constant"},
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ...features.frames import check_preprocess
 from .buckets import ShapeBuckets
@@ -45,6 +46,11 @@ class Input:
         mean, std = (np.broadcast_to(np.ravel(options[name]).astype(float), channels) for name in ("mean", "std"))
         factors = np.stack([options["scale"] / std, -mean / std])  # (scale * pixel - mean) / std
         self._factor, self._added = torch.tensor(factors, dtype=torch.float32, device=device)[:, :, None, None]
+
+    def place(self, network: nn.Module) -> None:
+        """Bring a network to where its input will be, and lay out its weights as that."""
+        options: Any = {"memory_format": self.layout}
+        network.to(device=self.device, **options)
 
     def __call__(self, pixels: np.ndarray) -> torch.Tensor:
         """Return the input for pixels (b, h, w, c) uint8: shape (b, channels, h, w), float32."""

@@ -120,10 +120,10 @@ class Fitting:
         seeded(self.seed, 0)
         network = build(self.origin, **self.made)
         load_trunk(network, estimator.weights)
-        layout: dict[str, Any] = {"memory_format": torch.channels_last} if estimator.channels_last else {}
-        self.network: SPPNet = network.to(device=ranks.device, **layout)
-        self.precision = precision_of(estimator.precision, ranks.device)
         self.make = input_of(estimator, network, ranks.device)
+        self.make.place(network)
+        self.network: SPPNet = network
+        self.precision = precision_of(estimator.precision, ranks.device)
         self.looks = Looks(sizes_of(estimator.test_size), estimator.test_policy)
 
     def run(self) -> list[dict[str, Any]]:
