@@ -56,12 +56,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "SPP, two sizes, weights averaged": {**TWO, "average": 0.99},
     "SPP, two sizes, norms at the test size": {**TWO, "renorm": True},
     **{
-        f"SPP, whole at {' '.join(map(str, sizes))}, the head alone, labels smoothed": {
+        f"SPP, whole at {' '.join(map(str, sizes))}, the head alone": {
             "schedule": "free",
             "sizes": sizes,
             "freeze": "head",
             "levels": (1, 2, 3),
-            "label_smoothing": 0.1,
             "epochs": 30,
         }
         for sizes in ((224,), (288,), (288, 224, 352))
@@ -423,7 +422,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--trunk", choices=TRUNKS, default="efficientnet_lite0.onnx")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--trunk-lr", type=float, default=3e-4)
+    parser.add_argument("--trunk-lr", type=float, default=1e-4)
     parser.add_argument("--scratch-epochs", type=int, default=40)
     parser.add_argument("--scratch-share", type=float, default=1.0, help="of the sizes in pixels, from scratch")
     parser.add_argument("--curve-every", type=int, default=5, help="of the test images, for curves")
