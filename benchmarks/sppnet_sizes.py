@@ -192,13 +192,8 @@ def trunk_options(name: str) -> dict[str, Any]:
 def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.ndarray) -> dict[str, Any]:
     """Fine-tune one way; return accuracies at every test size, on images held out and on the test images."""
     options = trunk_options(arguments.trunk) | {"epochs": arguments.epochs, "lr": 1e-3, "trunk_lr": arguments.trunk_lr}
-    options |= {
-        "validation": None,
-        "device": arguments.device,
-        "n_jobs": -1,
-        "random_state": seed,
-        **WAYS[way],
-    }
+    options |= {"label_smoothing": 0.1, "validation": None, "device": arguments.device, "n_jobs": -1}
+    options |= {"random_state": seed, **WAYS[way]}
     test_sizes = (options["test_size"],) if "test_size" in options else TEST_SIZES
     options["test_size"] = options.get("test_size", 288)
     start = time.perf_counter()
