@@ -72,6 +72,10 @@ def test_a_vector_too_large_for_float16_names_image_and_option(black):
         spm.ImageError, match=r"black.png: its vector has values up to 100001, more than dtype='float16'"
     ):
         made.transform([*IMAGES, black])
+    many = [*list(IMAGES) * 40, black, *IMAGES]  # several images are normed together
+    with pytest.raises(spm.ImageError, match=r"black.png: its vector has values up to 100001, more than"):
+        made.transform(many)
+    np.testing.assert_array_equal(made.transform(many[:160])[-4:], made.transform(IMAGES))
     assert made.transform_regions(black, [[0, 0, 48, 40]]).dtype == np.float32
     made.set_params(dtype="float32").transform([black])
     assert np.isfinite(made.set_params(dtype="float16", norm="l2").transform([black])).all()
