@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import numpy as np
 from _common import data_home, scene15, scene15_fixed, table
 
 import spm
+from spm._tools.parallel import in_order
 from spm.networks.session import open_network
 from spm.nn import ShapeBuckets, SPPNetClassifier
+from spm.nn.training import fitting
 from spm.nn.training.fitting import held_out, input_of, mode_of, sizes_of
 from spm.nn.training.frozen import freeze_below
 from spm.nn.training.pixels import Pictures
@@ -119,6 +122,29 @@ def accuracy(model: Any, images: Any, labels: np.ndarray) -> float:
     return 100 * float(np.mean([np.mean(said[labels == name] == name) for name in np.unique(labels)]))
 
 
+class Remembered:
+    """What lower layers that no way trains make of each batch: made once for all ways and seeds.
+
+    Batches of whole images come in the same order in every fit.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[Any, Any] = {}
+
+    def freeze_below(self, network: Any, name: str, *mixed: Any) -> tuple[Callable[[Any], Any], Any]:
+        """Return what `spm.nn.training.frozen.freeze_below` does, its lower part remembering."""
+        lower, learned = freeze_below(network, name, *mixed)
+        pooled = [str(network.pool)] if name == "head" else []
+
+        def remembering(images: Any) -> Any:
+            key = (name, *pooled, images.shape, blake2b(images.numpy().tobytes()).digest())
+            if key not in self.made:
+                self.made[key] = lower(images)
+            return self.made[key]
+
+        return remembering, learned
+
+
 class Tested:
     """Images at every test size, as the layers that no way trains see them: computed once for all ways and seeds."""
 
@@ -152,7 +178,11 @@ class Tested:
             make = input_of(model, network, torch.device("cpu"))
             looks = Looks(sizes_of(size), model.test_policy)
             pictures = Pictures(self.images, mode_of(make))
-            self.maps[key] = [(at, lower(make(pixels))) for at, pixels, _ in batches(pictures, looks, model.batch_size)]
+
+            def below(batch: Any) -> tuple[list[int], Any]:
+                return batch[0], lower(make(batch[1]))
+
+            self.maps[key] = list(in_order(below, batches(pictures, looks, model.batch_size), n_jobs=2))
         said = np.empty((len(self.images), len(model.classes_)), dtype=np.float32)
         with torch.no_grad():
             for at, maps in self.maps[key]:
@@ -457,6 +487,7 @@ def jobs(scenes: Scenes, arguments: argparse.Namespace, journal: Journal) -> Ite
 def main() -> None:
     arguments = parse()
     journal, scenes = Journal(arguments.out), Scenes(arguments.share)
+    fitting.freeze_below = Remembered().freeze_below
     for key, measure in jobs(scenes, arguments, journal):
         journal.once(key, measure)
     report(journal, arguments.out)
