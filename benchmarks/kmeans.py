@@ -81,8 +81,8 @@ def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
     ]
     note = (
         f"128 values, 2 threads, faiss-cpu {faiss.__version__}; the median turn, one seed each. faiss's seconds are "
-        "those of its passes; spm's hold its start by k-means++ too. Where faiss ends above spm's inertia it had no more "
-        "passes."
+        "those of its passes; spm's hold its start by k-means++ too. Where faiss ends above spm's inertia it had no "
+        "more passes."
     )
     keep("kmeans_faiss", "Codebooks: against faiss to equal inertia", note, table(head, rows))
 
