@@ -1,7 +1,7 @@
 """Codebooks: spm's k-means against scikit-learn's and faiss's, in seconds and inertia, on descriptors of 15-Scene.
 
 `python benchmarks/kmeans.py` has scikit-learn's two; `python benchmarks/kmeans.py faiss` needs faiss-cpu, which runs
-Lloyd's algorithm from the start that spm's seed leads to, until its inertia is spm's, or for so many passes.
+Lloyd's algorithm from the start that spm's seed leads to, until its inertia is spm's or its passes are over.
 """
 
 from __future__ import annotations

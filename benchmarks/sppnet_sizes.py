@@ -250,18 +250,19 @@ def from_scratch(scenes: Scenes, way: str, seed: int, arguments: Any) -> dict[st
     few, share = scenes.test[:: arguments.curve_every], arguments.scratch_share
     options = {"trunk": "small", "epochs": arguments.scratch_epochs, "lr": 2e-3, "device": arguments.device}
     options |= {"n_jobs": -1, "random_state": seed, "validation": scenes.take(few), **WAYS[way]}
-    options["sizes"] = tuple(size if size is None else round(share * size) for size in options["sizes"])
-    options["step"] = round(share * options.get("step", 32))
-    test_sizes = [(f"{size}", size if size == "full" else round(share * size)) for size in TEST_SIZES]
-    if "test_size" in options:
-        test_sizes = [(f"{options['test_size']}", round(share * options["test_size"]))]
-    options["test_size"] = round(share * options.get("test_size", 224))
+
+    def smaller(size: Any) -> Any:
+        return size if size in (None, "full") else round(share * size)
+
+    tested = (options["test_size"],) if "test_size" in options else TEST_SIZES
+    options["sizes"] = tuple(map(smaller, options["sizes"]))
+    options["step"], options["test_size"] = smaller(options.get("step", 32)), smaller(options.get("test_size", 224))
     start = time.perf_counter()
     model = SPPNetClassifier(**options).fit(*scenes.take(scenes.all))
     found: dict[str, Any] = {"fit_seconds": round(time.perf_counter() - start, 1), "share": share}
     found |= {"history": model.history_, "loss": model.history_[-1]["loss"], "test": {}}
-    for name, size in test_sizes:
-        found["test"][name] = accuracy(model.set_params(test_size=size), *scenes.take(scenes.test))
+    for size in tested:
+        found["test"][str(size)] = accuracy(model.set_params(test_size=smaller(size)), *scenes.take(scenes.test))
     return found
 
 

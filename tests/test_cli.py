@@ -81,9 +81,12 @@ def test_only_a_command_in_its_own_process_changes_the_collector(capsys):
     before = gc.get_threshold()
     assert cli.main(["presets"]) == 0
     assert gc.get_threshold() == before
-    code = "import atexit, gc, sys, spm.cli; spm.cli.main(); print(gc.get_threshold()[0], gc.get_freeze_count())"
-    at_end = "atexit.register(lambda: print(gc.get_freeze_count() > 1000))"
-    code = code.replace("spm.cli.main()", f"{at_end}; spm.cli.main()")  # what is registered first comes last
+    code = """if True:
+        import atexit, gc, spm.cli
+        atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # what is registered first comes last
+        spm.cli.main()
+        print(gc.get_threshold()[0], gc.get_freeze_count())
+    """
     found = subprocess.run([sys.executable, "-c", code, "presets"], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-2:] == [f"{cli.NEW_OBJECTS} 0", "True"]
 

@@ -84,6 +84,7 @@ class Pooler:
         if self.on_map:
             many = how == "max" and n_regions >= MANY
             self.cells = squares_of(self.moments, border) if many else self.moments
+            return
         self.on_points, in_order = look_at(self.extents)
         if self.on_points and not in_order and self.moments.shape[1] == 1:  # as `pool_points` wants them
             order = np.argsort(self.extents[:, 1], kind="stable")
