@@ -16,7 +16,8 @@ from _common import keep, scene15, scene15_fixed, table
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
 import spm
-from spm.codebooks.kmeans import _sample_sizes, kmeans
+from spm.codebooks.kmeans import SEEDS as PER_WORD
+from spm.codebooks.kmeans import kmeans
 
 SEEDS = range(3)
 
@@ -53,7 +54,7 @@ def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
             inertia, ours = timed(lambda X=X, k=n_words, seed=seed: kmeans(X, k, random_state=seed, n_jobs=2).inertia)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             random = np.random.RandomState(seed)  # the start that spm's seed leads to
-            first = X[np.sort(random.permutation(len(X))[: _sample_sizes(len(X), n_words)[0]])]
+            first = X[np.sort(random.permutation(len(X))[: PER_WORD * n_words])]
             begin = kmeans_plusplus(first, n_words, random_state=random, n_local_trials=1)
             peer = faiss.Kmeans(X.shape[1], n_words, niter=most, max_points_per_centroid=len(X), seed=seed)
             peer.train(X, init_centroids=begin[0])
@@ -89,7 +90,7 @@ def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["faiss"]:
-        against_faiss([(200_000, 400, 100, 3), (1_000_000, 4096, 30, 1)])
+        against_faiss([(200_000, 400, 100, 3), (1_000_000, 4096, 50, 1)])
         return
     X = descriptors()
     kmeans(X[:5000], 10, random_state=0)  # compile

@@ -12,8 +12,9 @@ from sklearn.datasets import load_sample_image, make_blobs
 from threadpoolctl import threadpool_limits
 
 from spm import DenseSIFT, SpmError
+from spm.codebooks import kmeans as module
 from spm.codebooks.kmeans import BLOCK, kmeans
-from spm.codebooks.nearest import nearest_words
+from spm.codebooks.nearest import nearest_words, short_lists
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,24 @@ def test_the_nearest_word_is_the_nearest_and_ties_go_to_the_first(n, n_words, de
     X = random.integers(-4, 5, (n, depth)).astype(np.float32)
     centers = random.integers(-4, 5, (n_words, depth)).astype(np.float32)
     assert np.array_equal(nearest_words(X, centers), reference.nearest_words(X, centers))
+
+
+@given(n=st.integers(1, 30), n_words=st.integers(1, 40), length=st.integers(1, 16), seed=st.integers(0, 999))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_short_list_has_the_nearest_word_of_every_part_of_the_vocabulary(n, n_words, length, seed):
+    random = np.random.default_rng(seed)
+    X = random.integers(-4, 5, (n, 6)).astype(np.float32)
+    centers = random.integers(-4, 5, (n_words, 6)).astype(np.float32)
+    length = min(length, n_words)
+    lists = short_lists(X, centers, length)
+    parts = [reference.nearest_words(X, centers[part::length]) * length + part for part in range(length)]
+    assert lists.dtype == np.uint16 and np.array_equal(lists, np.transpose(parts))
+
+
+def test_short_lists_of_a_large_vocabulary_count_beyond_65536():
+    centers = np.transpose(np.divmod(np.arange(2**16 + 2), 256)).astype(np.float32)
+    lists = short_lists(centers[[5, -1]], centers, 16)
+    assert [set(row) >= {word} for row, word in zip(lists.tolist(), (5, 2**16 + 1), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("shift", [0, 1e3, 1e5])
@@ -105,6 +124,13 @@ def test_inertia_is_that_of_the_words_within_the_last_move(descriptors):
     assert exact <= result.inertia * (1 + 1e-5)
     assert result.inertia == pytest.approx(exact, rel=0.01)
     assert 1 <= result.n_iter <= 20
+
+
+def test_short_lists_cost_little_of_what_comparing_with_all_words_brings(descriptors, monkeypatch):
+    few = [kmeans(descriptors, 100, random_state=seed).inertia for seed in range(3)]
+    monkeypatch.setattr(module, "SHORT", 100)
+    of_all = [kmeans(descriptors, 100, random_state=seed).inertia for seed in range(3)]
+    assert few != of_all and np.mean(few) == pytest.approx(np.mean(of_all), rel=0.003)
 
 
 def test_more_starts_are_no_worse(descriptors):

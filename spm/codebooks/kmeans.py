@@ -14,12 +14,14 @@ from sklearn.utils import check_random_state
 from .._tools.numba import njit
 from .._tools.parallel import progress_bar, single_threaded
 from ..errors import SpmError, check_number
-from .nearest import nearest_words
-from .source import Held, Source, add, count_different, mean_and_variance, source_of
+from .nearest import short_lists
+from .source import Source, add, count_different, mean_and_variance, source_of
 
 BLOCK = 4096  # descriptors assigned at once; fixed, so that sums do not depend on the number of threads
-COARSEST = 32  # descriptors per word in the first, smallest sample
+SEEDS = 8  # descriptors per word among which k-means++ chooses
+COARSEST = 32  # and in the first, smallest sample
 GROWTH = 4  # from each sample to the next
+SHORT = 16  # words of a short list, among which most passes look for the nearest
 RELAX = 1.8  # how far a centre goes towards (and beyond) its cluster's mean; below 2, so that it converges
 
 
@@ -56,15 +58,16 @@ def kmeans(
 
     The centres are found by k-means++ (Arthur and Vassilvitskii 2007) and Lloyd's algorithm on a small random sample
     of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
-    last a centre moves 1.8 times the way to its cluster's mean. On 100,000 SIFT descriptors and 200 words this takes
-    about 26 passes and a sixth of the time of scikit-learn's KMeans, for a sum of squares 0.2 % higher
-    (benchmarks/kmeans.py). The result depends on `random_state` alone, not on the number of threads.
+    last a centre moves 1.8 times the way to its cluster's mean. Passes 1, 3, 7, 15, ... and the last compare every
+    descriptor with all words, and keep 16 of the nearest; those between compare it with these alone, which a tenth of
+    the time is enough for. The result depends on `random_state` alone, not on the number of threads
+    (benchmarks/kmeans.py has times and sums of squares beside scikit-learn's and faiss's).
 
     Parameters
     ----------
     X : ndarray of shape (N, D), or DescriptorFiles
         Descriptors; taken as float32. Those in files are read in every pass, by whatever workers the caller's
-        ``joblib.parallel_config`` names, and give the same bits; here lie 8 bytes for each of them, the order.
+        ``joblib.parallel_config`` names, and give the same bits; here lie 40 bytes for each of them, order and lists.
     n_words : int
         At most the number of different descriptors.
     n_init : int, default=1
@@ -133,7 +136,7 @@ def _sample_sizes(n: int, n_words: int) -> list[int]:
     """
     sizes = []
     size = COARSEST * n_words
-    while size < n:
+    while size <= n // 2:
         sizes.append(size)
         size *= GROWTH
     return [*sizes, n]
@@ -147,46 +150,58 @@ def _coarse_to_fine(
     lloyd: Callable[[Source, np.ndarray], KMeansResult],
 ) -> KMeansResult:
     order = random.permutation(len(source))
-    first = source if isinstance(source, Held) and len(sizes) == 1 else source.rows(np.sort(order[: sizes[0]]))
-    result = lloyd(first, kmeans_plusplus(first.values, n_words, random_state=random, n_local_trials=1)[0])
-    for size in sizes[1:]:
-        result = lloyd(source.some(np.sort(order[:size])) if size < len(source) else source, result.centers)
+    seeds = source.rows(np.sort(order[: SEEDS * n_words])).values
+    centers = kmeans_plusplus(seeds, n_words, random_state=random, n_local_trials=1)[0]
+    for size in sizes:
+        result = lloyd(source.some(np.sort(order[:size])) if size < len(source) else source, centers)
+        centers = result.centers
     return result
 
 
 def _lloyd(source: Source, centers: np.ndarray, *, max_iter: int, tol: float, bar: Any) -> KMeansResult:
     threshold = tol * float(mean_and_variance(source, BLOCK)[1].mean())
+    near = None  # the words that each descriptor is compared with; all of them where there is nothing
     for n_iter in range(1, max_iter + 1):
         bar.update()
-        sums, counts, inertia = source.fold(partial(_accumulate, centers=centers), add, BLOCK)
+        of_all = near is None
+        sums, counts, inertia, made = source.fold(partial(_accumulate, centers=centers), add, BLOCK, near)
+        near = made or near
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
         empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
-        if n_iter == max_iter or (len(empty) == 0 and np.square(moves).sum() <= threshold):
+        settled = len(empty) == 0 and np.square(moves).sum() <= threshold
+        if n_iter == max_iter or (settled and of_all):
             break
         before, centers = centers, (centers + RELAX * moves).astype(np.float32)
         if len(empty):
             join = partial(_farther, most=len(empty))
-            centers[empty] = source.fold(partial(_farthest, centers=before, most=len(empty)), join, BLOCK)[1]
+            centers[empty] = source.fold(partial(_farthest, centers=before, most=len(empty)), join, BLOCK, near)[1]
+        doubled = (n_iter + 1) & (n_iter + 2) == 0  # passes 3, 7, 15, ...: each stretch twice as long as the last
+        if doubled or settled or len(empty) or n_iter + 1 == max_iter:
+            near = None
     return KMeansResult(means.astype(np.float32), float(inertia), n_iter)
 
 
-def _accumulate(values: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return what one block adds to every cluster: sums (K, D) float64, counts (K,); and its summed distances."""
-    sums, counts, distances = _assigned(values, centers)
-    return sums, counts, float(distances.sum(dtype=np.float64))
+def _accumulate(values: np.ndarray, near: np.ndarray | None = None, *, centers: np.ndarray) -> tuple[Any, ...]:
+    """Return what one block adds to every cluster, sums (K, D) float64 and counts (K,), and to all distances.
+
+    Descriptors go to the nearest of their short list of words, (n, SHORT); where there is none it is made here.
+    """
+    made = [] if near is not None else [short_lists(values, centers, min(SHORT, len(centers)))]
+    sums, counts, distances = _assigned(values, made[0] if near is None else near, centers)
+    return sums, counts, float(distances.sum(dtype=np.float64)), made
 
 
-def _assigned(values: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _assigned(values: np.ndarray, near: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sums, counts = np.zeros(centers.shape, dtype=np.float64), np.zeros(len(centers), dtype=np.int64)
     distances = np.empty(len(values), dtype=np.float32)
-    _add_rows(values, centers, nearest_words(values, centers), sums, counts, distances)
+    _add_rows(values, centers, near, sums, counts, distances)
     return sums, counts, distances
 
 
-def _farthest(values: np.ndarray, centers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _farthest(values: np.ndarray, near: np.ndarray, centers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances of the descriptors of a block that are farthest off, and these."""
-    distances = _assigned(values, centers)[2]
+    distances = _assigned(values, near, centers)[2]
     order = np.argsort(-distances, kind="stable")[:most]
     return distances[order], values[order]
 
@@ -197,30 +212,25 @@ def _farther(one: Any, other: Any, most: int) -> tuple[np.ndarray, np.ndarray]:
     return distances[order], values[order]
 
 
-@njit(fastmath={"contract", "nsz"})
+@njit(fastmath={"contract", "nsz", "reassoc"})
 def _add_rows(
     X: np.ndarray,
     centers: np.ndarray,
-    nearest: np.ndarray,
+    near: np.ndarray,
     sums: np.ndarray,
     counts: np.ndarray,
     distances: np.ndarray,
 ) -> None:
-    lanes = np.empty(16, dtype=np.float32)  # partial sums, added in one fixed order that vectorises
-    n_values = X.shape[1]
-    whole = n_values - n_values % 16
     for n in range(len(X)):
-        word = nearest[n]
+        word, least = 0, np.float32(np.inf)
+        for rank in range(near.shape[1]):
+            other = near[n, rank]
+            distance = np.float32(0)
+            for d in range(X.shape[1]):
+                distance += (X[n, d] - centers[other, d]) ** 2
+            if distance < least or (distance == least and other < word):
+                word, least = other, distance
+        distances[n] = least
         counts[word] += 1
-        for d in range(n_values):
+        for d in range(X.shape[1]):
             sums[word, d] += X[n, d]
-        for k in range(16):
-            lanes[k] = 0
-        for start in range(0, whole, 16):
-            for k in range(16):
-                lanes[k] += (X[n, start + k] - centers[word, start + k]) ** 2
-        for d in range(whole, n_values):
-            lanes[d - whole] += (X[n, d] - centers[word, d]) ** 2
-        distances[n] = 0
-        for k in range(16):
-            distances[n] += lanes[k]

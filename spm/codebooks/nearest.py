@@ -88,14 +88,72 @@ def nearest_words(X: np.ndarray, centers: np.ndarray | Centres) -> np.ndarray:
     array([0, 1])
     """
     own = centers if isinstance(centers, Centres) else Centres.of(centers)
-    rows = max(LEAST_ROWS, PRODUCTS // len(own.halves))
     found = np.empty(len(X), dtype=np.int64)
-    for start in range(0, len(X), rows):
-        block = slice(start, start + rows)
+    for block in _blocks(len(X), len(own.halves)):
         products = X[block] @ own.offsets  # (n, K)
         products -= own.halves
         products.argmax(axis=1, out=found[block])
     return found
+
+
+def short_lists(X: np.ndarray, centers: np.ndarray, length: int) -> np.ndarray:
+    """Return few words for every descriptor, its nearest among them: the best of each part of the vocabulary.
+
+    The parts are the words numbered k, k + length, k + 2 length, ... So the second nearest is left out once in `length`
+    descriptors, and the few are found as fast as the one.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D), float32
+        Taken in blocks, as by `nearest_words`.
+    centers : ndarray of shape (K, D), float32
+    length : int
+        At most K.
+
+    Returns
+    -------
+    ndarray of shape (N, length), uint16, or int32 beyond 65,536 words
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> short_lists(np.float32([[1], [9]]), np.float32([[0], [3], [6], [9]]), 2)
+    array([[0, 1],
+           [2, 3]], dtype=uint16)
+    """
+    own = Centres.of(centers)
+    found = np.empty((len(X), length), dtype=np.uint16 if len(centers) <= 2**16 else np.int32)
+    for block in _blocks(len(X), len(centers)):
+        _best_of_parts(X[block] @ own.offsets, own.halves, found[block])
+    return found
+
+
+@njit
+def _best_of_parts(products: np.ndarray, halves: np.ndarray, found: np.ndarray) -> None:
+    length = found.shape[1]
+    n_words = len(halves)
+    whole = n_words - n_words % length
+    best = np.empty(length, dtype=np.float32)
+    word = np.empty(length, dtype=np.int32)
+    for n in range(len(products)):
+        best[:] = -np.inf
+        word[:] = 0
+        for start in range(0, whole, length):
+            for part in range(length):
+                value = products[n, start + part] - halves[start + part]
+                better = value > best[part]
+                best[part] = value if better else best[part]
+                word[part] = start + part if better else word[part]
+        for part in range(n_words - whole):
+            if products[n, whole + part] - halves[whole + part] > best[part]:
+                word[part] = whole + part
+        for part in range(length):
+            found[n, part] = word[part]
+
+
+def _blocks(n: int, n_words: int) -> list[slice]:
+    rows = max(LEAST_ROWS, PRODUCTS // n_words)
+    return [slice(start, start + rows) for start in range(0, n, rows)]
 
 
 class Centres(NamedTuple):

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 Of = Callable[[np.ndarray], T]
 Join = Callable[[T, T], T]
+Beside = Sequence[Any] | None  # what belongs to each block, one by one
 
 
 class Held:
@@ -54,10 +55,13 @@ class Held:
         made._blocks = [prepare(block) for block in _blocks(self.values, size)]
         return made
 
-    def fold(self, function: Of[T], join: Join[T], size: int) -> T:
-        """Return what a function gives for all blocks of `size` descriptors, joined in order."""
+    def fold(self, function: Callable[..., T], join: Join[T], size: int, beside: Beside = None) -> T:
+        """Return what a function gives for all blocks of `size` descriptors, joined in order.
+
+        It takes a block, and what lies beside it where there is something for each block.
+        """
         blocks = _blocks(self.values, size) if self._blocks is None else self._blocks
-        parts = each_in_threads(function, blocks, n_jobs=self.n_jobs)
+        parts = each_in_threads(partial(_apply, function), _with(blocks, beside), n_jobs=self.n_jobs)
         return reduce(join, _joined_by(GROUP // size, parts, join))
 
 
@@ -93,18 +97,21 @@ class Filed:
         made._prepare = prepare
         return made
 
-    def fold(self, function: Of[T], join: Join[T], size: int) -> T:
-        """Return what a function gives for all blocks of `size` descriptors, joined in order."""
+    def fold(self, function: Callable[..., T], join: Join[T], size: int, beside: Beside = None) -> T:
+        """Return what a function gives for all blocks of `size` descriptors, joined in order.
+
+        It takes a block, and what lies beside it where there is something for each block.
+        """
         work = partial(_fold_group, function=function, join=join, size=size, prepare=self._prepare)
-        return reduce(join, self._each(work))
+        return reduce(join, self._each(work, None if beside is None else _blocks(beside, GROUP // size)))
 
     def _gathered(self) -> np.ndarray:
-        return np.concatenate(list(self._each(DescriptorFiles.read)))
+        return np.concatenate(list(self._each(_read_group)))
 
-    def _each(self, work: Callable[[Any], T]) -> Iterator[T]:
+    def _each(self, work: Callable[[Any], T], beside: Beside = None) -> Iterator[T]:
         starts = range(0, len(self), GROUP)
         groups = (self.files.pieces(start, min(start + GROUP, len(self)), self.at) for start in starts)
-        return in_order(work, groups, n_jobs=self.n_jobs, batch=1, total=len(starts))
+        return in_order(work, _with(groups, beside), n_jobs=self.n_jobs, batch=1, total=len(starts))
 
 
 Source = Held | Filed
@@ -180,8 +187,16 @@ def _distinct(values: np.ndarray, most: int) -> np.ndarray:
     return np.unique(values, axis=0)[:most]
 
 
-def _blocks(values: np.ndarray, size: int) -> list[np.ndarray]:
+def _blocks(values: Any, size: int) -> list[Any]:
     return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _with(blocks: Iterable[Any], beside: Beside) -> Iterable[tuple[Any, ...]]:
+    return zip(blocks) if beside is None else zip(blocks, beside, strict=True)
+
+
+def _apply(function: Callable[..., T], block: tuple[Any, ...]) -> T:
+    return function(*block)
 
 
 def _joined_by(n: int, parts: Iterable[T], join: Join[T]) -> Iterator[T]:
@@ -197,7 +212,20 @@ def _joined_by(n: int, parts: Iterable[T], join: Join[T]) -> Iterator[T]:
         yield reduce(join, islice(rest, n - 1), first)
 
 
-def _fold_group(pieces: Any, *, function: Of[T], join: Join[T], size: int, prepare: Of[np.ndarray] | None) -> T:
+def _read_group(group: tuple[Any]) -> np.ndarray:
+    return DescriptorFiles.read(group[0])
+
+
+def _fold_group(
+    group: tuple[Any, ...],
+    *,
+    function: Callable[..., T],
+    join: Join[T],
+    size: int,
+    prepare: Of[np.ndarray] | None,
+) -> T:
     """Return what a function gives for all blocks of a group, joined."""
+    pieces, *beside = group
     blocks: Iterable[np.ndarray] = _blocks(DescriptorFiles.read(pieces), size)
-    return reduce(join, map(function, blocks if prepare is None else map(prepare, blocks)))
+    parts = _with(blocks if prepare is None else map(prepare, blocks), *beside or [None])
+    return reduce(join, (function(*block) for block in parts))
