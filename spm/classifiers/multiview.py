@@ -14,7 +14,7 @@ from .._tools.estimators import learns
 from .._tools.options import Options, anything, check_all_options, check_options, each, flag, progress, whole, workers
 from .._tools.parallel import in_order
 from .._tools.public import public
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..errors import SpmError
 from ..images import check_images, reading_once
 
@@ -121,7 +121,7 @@ class MultiViewClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.verbose = verbose
 
     @learns
-    @usual_settings()
+    @as_usual
     def fit(self, X: Any, y: Any) -> MultiViewClassifier:
         """Fit the model to whole images.
 

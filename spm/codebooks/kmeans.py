@@ -60,8 +60,8 @@ def kmeans(
     of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
     last a centre moves 1.8 times the way to its cluster's mean. Passes 1, 3, 7, 15, ... and the last compare every
     descriptor with all words, and keep 16 of the nearest; those between compare it with these alone, in a sixth
-    of the time for 400 words and a fiftieth for 4,096. The result depends on `random_state` alone, not on the number of threads
-    (benchmarks/kmeans.py has times and sums of squares beside scikit-learn's and faiss's).
+    of the time for 400 words and a fiftieth for 4,096. The result depends on `random_state` alone, not on the number of
+    threads (benchmarks/kmeans.py has times and sums of squares beside scikit-learn's and faiss's).
 
     Parameters
     ----------

@@ -87,16 +87,10 @@ def nearest_words(X: np.ndarray, centers: np.ndarray | Centres) -> np.ndarray:
     >>> nearest_words(np.float32([[1, 0], [3, 3]]), np.float32([[0, 0], [4, 4]]))
     array([0, 1])
     """
-    own = centers if isinstance(centers, Centres) else Centres.of(centers)
-    found = np.empty(len(X), dtype=np.int64)
-    for block in _blocks(len(X), len(own.halves)):
-        products = X[block] @ own.offsets  # (n, K)
-        products -= own.halves
-        products.argmax(axis=1, out=found[block])
-    return found
+    return short_lists(X, centers, 1)[:, 0].astype(np.int64)
 
 
-def short_lists(X: np.ndarray, centers: np.ndarray, length: int) -> np.ndarray:
+def short_lists(X: np.ndarray, centers: np.ndarray | Centres, length: int) -> np.ndarray:
     """Return few words for every descriptor, its nearest among them: the best of each part of the vocabulary.
 
     The parts are the words numbered k, k + length, k + 2 length, ... So the second nearest is left out once in `length`
@@ -106,13 +100,14 @@ def short_lists(X: np.ndarray, centers: np.ndarray, length: int) -> np.ndarray:
     ----------
     X : ndarray of shape (N, D), float32
         Taken in blocks, as by `nearest_words`.
-    centers : ndarray of shape (K, D), float32
+    centers : ndarray of shape (K, D), float32, or Centres
     length : int
         At most K.
 
     Returns
     -------
     ndarray of shape (N, length), uint16, or int32 beyond 65,536 words
+        Of equally near ones the first.
 
     Examples
     --------
@@ -121,39 +116,29 @@ def short_lists(X: np.ndarray, centers: np.ndarray, length: int) -> np.ndarray:
     array([[0, 1],
            [2, 3]], dtype=uint16)
     """
-    own = Centres.of(centers)
-    found = np.empty((len(X), length), dtype=np.uint16 if len(centers) <= 2**16 else np.int32)
-    for block in _blocks(len(X), len(centers)):
-        _best_of_parts(X[block] @ own.offsets, own.halves, found[block])
+    own = centers if isinstance(centers, Centres) else Centres.of(centers)
+    n_words = len(own.halves)
+    rows = max(LEAST_ROWS, PRODUCTS // n_words)
+    found = np.empty((len(X), length), dtype=np.uint16 if n_words <= 2**16 else np.int32)
+    for start in range(0, len(X), rows):
+        block = slice(start, start + rows)
+        found[block] = _best_of_parts(own.offsets.T @ X[block].T, own.halves, length).T
     return found
 
 
 @njit
-def _best_of_parts(products: np.ndarray, halves: np.ndarray, found: np.ndarray) -> None:
-    length = found.shape[1]
-    n_words = len(halves)
-    whole = n_words - n_words % length
-    best = np.empty(length, dtype=np.float32)
-    word = np.empty(length, dtype=np.int32)
-    for n in range(len(products)):
-        best[:] = -np.inf
-        word[:] = 0
-        for start in range(0, whole, length):
-            for part in range(length):
-                value = products[n, start + part] - halves[start + part]
-                better = value > best[part]
-                best[part] = value if better else best[part]
-                word[part] = start + part if better else word[part]
-        for part in range(n_words - whole):
-            if products[n, whole + part] - halves[whole + part] > best[part]:
-                word[part] = whole + part
-        for part in range(length):
-            found[n, part] = word[part]
-
-
-def _blocks(n: int, n_words: int) -> list[slice]:
-    rows = max(LEAST_ROWS, PRODUCTS // n_words)
-    return [slice(start, start + rows) for start in range(0, n, rows)]
+def _best_of_parts(products: np.ndarray, halves: np.ndarray, n_parts: int) -> np.ndarray:
+    """Return the word of the largest product less its half, of equal ones the first: (K, n) to (n_parts, n), int32."""
+    n = products.shape[1]
+    largest, word = np.full((n_parts, n), -np.inf, dtype=np.float32), np.zeros((n_parts, n), dtype=np.int32)
+    for k in range(len(halves)):
+        part = k % n_parts
+        for i in range(n):  # descriptors lie side by side, so that this vectorises
+            value = products[k, i] - halves[k]
+            better = value > largest[part, i]
+            largest[part, i] = value if better else largest[part, i]
+            word[part, i] = k if better else word[part, i]
+    return word
 
 
 class Centres(NamedTuple):

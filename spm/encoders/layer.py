@@ -10,7 +10,7 @@ import numpy as np
 
 from .._tools.parallel import single_threaded
 from .._tools.public import public
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..errors import SpmError
 from ..features.local import LocalFeatures
 from .codes import Codes
@@ -48,7 +48,7 @@ class Layer:
     n_channels: int
 
     @classmethod
-    @usual_settings()
+    @as_usual
     def learn(
         cls, values: np.ndarray, positions: np.ndarray, *, reduce: Any, encoder: Any, append_xy: bool, fit: Callable
     ) -> Layer:
@@ -76,12 +76,12 @@ class Layer:
         width = described.shape[1] if fitted is None else len(fitted.get_feature_names_out())
         return cls(reducer, fitted, append_xy, width)
 
-    @usual_settings()
+    @as_usual
     def describe(self, local: LocalFeatures) -> np.ndarray:
         """Return the descriptors as the encoder takes them: reduced, and with their positions. Shape (N, D)."""
         return _described(local.values, local.positions() if self.append_xy else None, self.reducer, self.append_xy)
 
-    @usual_settings()
+    @as_usual
     def encode(self, local: LocalFeatures) -> Codes:
         """Return the features' codes; an image without features, such as a blank one, has none."""
         values = self.describe(local)
@@ -92,7 +92,7 @@ class Layer:
         codes = self.encoder.encode(_stand_in(values))
         return Codes(codes.words[:0], codes.weights[:0], codes.moments[:0], codes.n_words)
 
-    @usual_settings()
+    @as_usual
     def finish(self, cells: np.ndarray) -> np.ndarray:
         """Centre and scale pooled codes, (n_regions, n_cells, D), as the encoder does: (..., n_channels)."""
         return cells if self.encoder is None else self.encoder.finish(cells)

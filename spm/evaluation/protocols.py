@@ -16,7 +16,7 @@ from sklearn.utils import Bunch
 from .._tools.options import check_all_options
 from .._tools.parallel import in_order
 from .._tools.public import public
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..errors import ImageError, SpmError, check_choice
 from ..images import check_images, read_image
 from ..pyramid.several import fit_transform_pyramids, transform_pyramids
@@ -147,7 +147,7 @@ def evaluate(
     return Evaluation(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
 
 
-@usual_settings()
+@as_usual
 def measure(
     model: Any, pyramids: Sequence[Any], images: Sequence[Any], labels: np.ndarray, splits: Sequence[Split]
 ) -> list[Bunch]:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from .._tools.public import public
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..encoders.base import EncoderMixin
 from ..encoders.codes import Codes
 from ..encoders.layer import Layer
@@ -137,7 +137,7 @@ def cells_of_pixels(length: int, region: tuple[float, ...], axis: int, n: int) -
 
 
 @public("spm.evidence")
-@usual_settings()
+@as_usual
 def votes(model: Any, image: Any, label: Any = None) -> Votes:
     """Take the decision value of one image for a class apart into the votes of the values of its vector.
 
@@ -185,7 +185,7 @@ def votes(model: Any, image: Any, label: Any = None) -> Votes:
 
 
 @public("spm.evidence")
-@usual_settings()
+@as_usual
 def class_votes(model: Any, image: Any, labels: Sequence[Any] | None = None) -> list[Votes]:
     """Take the decision values of one image for several classes apart; its vectors are made once.
 
@@ -230,7 +230,7 @@ def class_votes(model: Any, image: Any, labels: Sequence[Any] | None = None) -> 
 
 
 @public("spm.evidence")
-@usual_settings()
+@as_usual
 def feature_votes(model: Any, image: Any, label: Any = None) -> list[tuple[LocalFeatures, np.ndarray]]:
     """Hand the votes of `votes` on to the local features that they come from.
 

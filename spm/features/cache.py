@@ -16,7 +16,7 @@ import PIL
 
 from .._tools.files import write_whole
 from .._tools.opencv import cv2
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..errors import SpmError
 from ..images import content_of, reading_once
 from .local import LocalFeatures, Views, cells_of_map, fingerprint_of
@@ -74,7 +74,7 @@ class Remembering:
     (False, True, True)
     """
 
-    @usual_settings()
+    @as_usual
     def __init__(self, make: Callable[[str, Any, Any], Any], maker: Any, memory: Any) -> None:
         self._make, self._maker = make, maker
         self._folder, self._kept, self._made_by = None, None, b""
@@ -86,7 +86,7 @@ class Remembering:
         else:
             self._folder = Path(os.fsdecode(memory)) / "spm"
 
-    @usual_settings()
+    @as_usual
     def __call__(self, image: Any) -> Any:
         """Return what is made of an image."""
         with reading_once(image):

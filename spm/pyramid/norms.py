@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from ..errors import NotFiniteError, SpmError, check_choice
 
 
@@ -110,7 +110,7 @@ def mean_of(views: Sequence[np.ndarray]) -> np.ndarray:
     return views[0] if len(views) == 1 else np.mean(views, axis=0)
 
 
-@usual_settings()
+@as_usual
 def join(
     layers: Sequence[np.ndarray],
     norm: str | Sequence[str] | None,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._tools.public import public
-from .._tools.settings import usual_settings
+from .._tools.settings import as_usual
 from .._tools.text import printable
 from ..errors import ImageError, MissingDependencyError, SpmError, check_number
 from ..evidence import Votes, class_votes
@@ -25,7 +25,7 @@ MOST_CLASSES = 20  # those with the highest decision values
 
 
 @public("spm.report")
-@usual_settings()
+@as_usual
 def show_page(image: Any, model: Any = None, *, n_units: int = 48, title: str | None = None) -> str:
     """Return a page on which the pyramid of one photograph can be touched.
 

@@ -17,7 +17,7 @@ from ..._tools.estimators import learns
 from ..._tools.files import write_whole
 from ..._tools.options import Options, check_options
 from ..._tools.public import public
-from ..._tools.settings import usual_settings
+from ..._tools.settings import as_usual
 from ...errors import SpmError, check_choice
 from ...images import check_images, check_one_each, read_image
 from ..export import to_onnx
@@ -211,7 +211,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         self.device, self.n_jobs, self.verbose, self.random_state = device, n_jobs, verbose, random_state
 
     @learns
-    @usual_settings()
+    @as_usual
     def fit(self, X: Any, y: Any) -> SPPNetClassifier:
         """Train the network.
 
@@ -295,7 +295,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._look(X, Looks(sizes_of(self.test_size), self.test_policy), lambda pooled: pooled)
 
-    @usual_settings()
+    @as_usual
     def _look(self, X: Any, looks: Looks, of: Any) -> np.ndarray:
         check_options(self)
         X, device = check_images(X), device_of(self.device)
