@@ -79,18 +79,18 @@ def nearest_words(X: np.ndarray, centers: np.ndarray | Centres) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (N,), int64
+    ndarray of shape (N,), int32
 
     Examples
     --------
     >>> import numpy as np
     >>> nearest_words(np.float32([[1, 0], [3, 3]]), np.float32([[0, 0], [4, 4]]))
-    array([0, 1])
+    array([0, 1], dtype=int32)
     """
-    return short_lists(X, centers, 1)[:, 0].astype(np.int64)
+    return _best_of_parts(X, centers, 1)[0]
 
 
-def short_lists(X: np.ndarray, centers: np.ndarray | Centres, length: int) -> np.ndarray:
+def short_lists(X: np.ndarray, centers: np.ndarray, length: int) -> np.ndarray:
     """Return few words for every descriptor, its nearest among them: the best of each part of the vocabulary.
 
     The parts are the words numbered k, k + length, k + 2 length, ... So the second nearest is left out once in `length`
@@ -100,7 +100,7 @@ def short_lists(X: np.ndarray, centers: np.ndarray | Centres, length: int) -> np
     ----------
     X : ndarray of shape (N, D), float32
         Taken in blocks, as by `nearest_words`.
-    centers : ndarray of shape (K, D), float32, or Centres
+    centers : ndarray of shape (K, D), float32
     length : int
         At most K.
 
@@ -116,29 +116,32 @@ def short_lists(X: np.ndarray, centers: np.ndarray | Centres, length: int) -> np
     array([[0, 1],
            [2, 3]], dtype=uint16)
     """
+    found = _best_of_parts(X, centers, length)
+    return np.ascontiguousarray(found.T, dtype=np.uint16 if len(centers) <= 2**16 else np.int32)
+
+
+def _best_of_parts(X: np.ndarray, centers: np.ndarray | Centres, n_parts: int) -> np.ndarray:
+    """Return the nearest word of each part of the vocabulary: shape (n_parts, N), int32."""
     own = centers if isinstance(centers, Centres) else Centres.of(centers)
-    n_words = len(own.halves)
-    rows = max(LEAST_ROWS, PRODUCTS // n_words)
-    found = np.empty((len(X), length), dtype=np.uint16 if n_words <= 2**16 else np.int32)
+    rows = max(LEAST_ROWS, PRODUCTS // len(own.halves))
+    found = np.zeros((n_parts, len(X)), dtype=np.int32)
     for start in range(0, len(X), rows):
-        block = slice(start, start + rows)
-        found[block] = _best_of_parts(own.offsets.T @ X[block].T, own.halves, length).T
+        _compare(own.offsets.T @ X[start : start + rows].T, own.halves, found, start)
     return found
 
 
 @njit
-def _best_of_parts(products: np.ndarray, halves: np.ndarray, n_parts: int) -> np.ndarray:
-    """Return the word of the largest product less its half, of equal ones the first: (K, n) to (n_parts, n), int32."""
-    n = products.shape[1]
-    largest, word = np.full((n_parts, n), -np.inf, dtype=np.float32), np.zeros((n_parts, n), dtype=np.int32)
+def _compare(products: np.ndarray, halves: np.ndarray, found: np.ndarray, start: int) -> None:
+    """Set the words of the largest products less their halves, of equal ones the first, of the columns from `start`."""
+    n_parts, n = len(found), products.shape[1]
+    largest = np.full((n_parts, n), -np.inf, dtype=np.float32)
     for k in range(len(halves)):
-        part = k % n_parts
+        best, word = largest[k % n_parts], found[k % n_parts, start : start + n]
         for i in range(n):  # descriptors lie side by side, so that this vectorises
             value = products[k, i] - halves[k]
-            better = value > largest[part, i]
-            largest[part, i] = value if better else largest[part, i]
-            word[part, i] = k if better else word[part, i]
-    return word
+            better = value > best[i]
+            best[i] = value if better else best[i]
+            word[i] = k if better else word[i]
 
 
 class Centres(NamedTuple):

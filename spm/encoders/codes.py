@@ -9,6 +9,7 @@ import numpy as np
 from .._tools.numba import njit
 from .._tools.public import public
 from ..errors import NotFiniteError, SpmError
+from ..features.local import all_finite
 
 
 @public()
@@ -50,7 +51,7 @@ class Codes:
                 f"{self.weights.shape} and {self.moments.shape}"
             )
 
-        if not (np.isfinite(self.weights).all() and np.isfinite(self.moments).all()):
+        if not (all_finite(self.weights) and all_finite(self.moments)):
             raise NotFiniteError(
                 "codes have values that are not finite: are descriptors or options far too large or too small?"
             )

@@ -6,16 +6,18 @@ import numpy as np
 
 from .._tools.numba import njit
 
+BIN = np.float32(8 / (2 * np.pi))  # orientations in a radian
+
 
 @njit(fastmath={"contract", "nsz"})
-def _vote(magnitude: np.ndarray, orientation: np.ndarray, y: int, votes: np.ndarray) -> None:
+def _vote(magnitude: np.ndarray, angle: np.ndarray, y: int, votes: np.ndarray) -> None:
     """Spread the gradients of row `y` over the orientations, into a row of the ring."""
     r = y % len(votes)
     for x in range(magnitude.shape[1]):
-        angle = orientation[y, x]
+        orientation = angle[y, x] * BIN
         size = magnitude[y, x]
         for o in range(8):
-            distance = abs(angle - np.float32(o))
+            distance = abs(orientation - np.float32(o))
             distance = min(distance, np.float32(8) - distance)
             votes[r, 8 * x + o] = size * max(np.float32(0), np.float32(1) - distance)
 
@@ -87,7 +89,7 @@ def _sum_across(band: np.ndarray, weights: np.ndarray, j: int, x: int, sums: np.
 @njit
 def describe(
     magnitude: np.ndarray,
-    orientation: np.ndarray,
+    angle: np.ndarray,
     tops: np.ndarray,
     lefts: np.ndarray,
     first: np.ndarray,
@@ -117,7 +119,7 @@ def describe(
     for p in range(len(tops)):
         start = tops[p] + first[0]
         for y in range(max(voted, start), min(height, start + kept)):
-            _vote(magnitude, orientation, y, votes)
+            _vote(magnitude, angle, y, votes)
             voted = y + 1
         for i in range(4):
             _sum_down(votes, weights, i, tops[p] + first[i], height, line)

@@ -84,16 +84,13 @@ def dense_sift(
     >>> np.flatnonzero(values.reshape(16, 8).any(axis=0))  # grey levels rise downwards: 6 * 45 degrees
     array([6])
     """
-    sizes: list[Any] = [patch_size] if np.ndim(patch_size) == 0 else list(patch_size)  # type: ignore[arg-type]
-    lattices = [[lattice(length, size, step, min(sizes)) for length in image.shape[:2]] for size in sizes]
-    ends = np.cumsum([len(tops) * len(lefts) for tops, lefts in lattices])
+    sizes: tuple[Any, ...] = (patch_size,) if np.ndim(patch_size) == 0 else tuple(patch_size)  # type: ignore[arg-type]
+    lattices, centres = _lattices(image.shape[:2], sizes, step)
     channels = channels_of(image, color)
-    values = np.empty((ends[-1], len(channels), N_VALUES), dtype=np.float32)
-    centres = np.empty((ends[-1], 2), dtype=np.float32)
-    for size, (tops, lefts), end in zip(sizes, lattices, ends, strict=True):
-        rows = slice(end - len(tops) * len(lefts), end)
-        centres[rows, 0] = np.tile(lefts + size / 2, len(tops))
-        centres[rows, 1] = np.repeat(tops + size / 2, len(lefts))
+    values = np.empty((len(centres), len(channels), N_VALUES), dtype=np.float32)
+    end = 0
+    for size, (tops, lefts) in zip(sizes, lattices, strict=True):
+        rows = slice(end, end := end + len(tops) * len(lefts))
         totals = np.empty((len(channels), rows.stop - rows.start if contrast_threshold > 0 else 0), dtype=np.float32)
         _fill(values[rows], totals, channels, tops, lefts, size, smoothing, window, norm, root)
         if contrast_threshold > 0:
@@ -118,8 +115,18 @@ def _fill(
     first, weights = cell_weights(patch_size, window)
     keep_short = norm == "lazebnik"
     for c, channel in enumerate(channels):
-        magnitude, orientation = gradients(channel, smoothing * patch_size / N_CELLS)
-        describe(magnitude, orientation, tops, lefts, first, weights, keep_short, root, c, values, totals[c])
+        magnitude, angle = gradients(channel, smoothing * patch_size / N_CELLS)
+        describe(magnitude, angle, tops, lefts, first, weights, keep_short, root, c, values, totals[c])
+
+
+@lru_cache(maxsize=256)  # photographs of a folder have few sizes
+def _lattices(shape: tuple[int, int], sizes: tuple[Any, ...], step: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
+    """Return the first pixels of the patches of every size, down and across, and the centres of all, not writable."""
+    lattices = [[lattice(length, size, step, min(sizes)) for length in shape] for size in sizes]
+    at = [np.meshgrid(lefts + size / 2, tops + size / 2) for size, (tops, lefts) in zip(sizes, lattices, strict=True)]
+    centres = np.concatenate([np.stack(xy, axis=-1).reshape(-1, 2) for xy in at]).astype(np.float32)
+    centres.flags.writeable = False
+    return lattices, centres
 
 
 def lattice(length: int, patch_size: int, step: int, smallest: int | None = None) -> np.ndarray:
@@ -141,7 +148,7 @@ def lattice(length: int, patch_size: int, step: int, smallest: int | None = None
 
 
 def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return magnitude (grey levels in 0..1) and orientation (in bins of 45 degrees, 0..8) of every pixel's gradient.
+    """Return magnitude (grey levels in 0..1) and angle (in radians, 0..2 pi) of every pixel's gradient.
 
     Both have shape (h, w) and dtype float32. `image` is uint8, or float32 in 0..255; `sigma` is that of a Gaussian blur
     before, in pixels.
@@ -155,7 +162,6 @@ def gradients(image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     magnitude, angle = cv2.cartToPolar(dx, dy)
     if sigma > 0 or image.dtype != np.uint8:
         cv2.threshold(magnitude, ROUNDING, 0, cv2.THRESH_TOZERO, dst=magnitude)
-    angle *= np.float32(N_ORIENTATIONS / (2 * np.pi))
     return magnitude, angle
 
 

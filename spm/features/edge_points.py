@@ -12,6 +12,7 @@ from .._tools.options import Options, check_options, each, number, optional, who
 from .._tools.public import public
 from ..errors import SpmError
 from ..images import Seen, see_image
+from ._sift_loops import BIN
 from .dense_sift import N_ORIENTATIONS, gradients
 from .local import ExtractorMixin, LocalFeatures, Views
 
@@ -49,9 +50,9 @@ def edge_points(image: np.ndarray, *, sigmas: Sequence[float], threshold: float)
     """
     words, points = [], []
     for scale, sigma in enumerate(sigmas):
-        magnitude, orientation = gradients(image, sigma)
+        magnitude, angle = gradients(image, sigma)
         over = np.flatnonzero(magnitude > threshold)
-        nearest = np.rint(orientation.ravel()[over]).astype(np.uint8) % N_ORIENTATIONS
+        nearest = np.rint(angle.ravel()[over] * BIN).astype(np.uint8) % N_ORIENTATIONS
         words.append(nearest + np.uint8(N_ORIENTATIONS * scale))
         y, x = np.divmod(over, image.shape[1])
         points.append(np.stack([x, y], axis=1).astype(np.float32) + np.float32(0.5))

@@ -62,9 +62,9 @@ class LocalFeatures:
             )
         if self.stride is not None and self.image_size is None:
             raise SpmError("a map (stride given) needs image_size=(height, width) in pixels")
-        if not _all_finite(self.values):
+        if not all_finite(self.values):
             raise NotFiniteError("local features have values that are not finite: look for NaN where they are made")
-        if not np.isfinite(self.extents).all():
+        if not all_finite(self.extents):
             raise NotFiniteError("extents of local features are not finite: look for NaN where they are made")
 
     @classmethod
@@ -142,7 +142,7 @@ def cells_of_map(rows: int, columns: int) -> np.ndarray:
     return np.stack([j, i, j + 1, i + 1], axis=1)
 
 
-def _all_finite(values: np.ndarray) -> bool:
+def all_finite(values: np.ndarray) -> bool:
     """Whether no value is NaN or infinite: a sum of squares shows it in one pass, and only a large one is looked at."""
     if values.dtype.kind != "f":
         return True
