@@ -107,7 +107,8 @@ def open_regular(path: str, most: int | None = None) -> IO[bytes]:
             if found.st_size > _BLOCK:
                 return _FileInTime(file)
             with file:  # a small file is read at once: a header alone is asked for in dozens of parts
-                return ContentInTime(file.read())
+                content = file.read(found.st_size + 1)
+                return ContentInTime(content if len(content) == found.st_size else content + file.read())
     except OSError as error:
         raise ImageError(path, why_unreadable(error)) from error
     except ValueError as error:
