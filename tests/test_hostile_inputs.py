@@ -186,6 +186,27 @@ def test_a_jpeg_of_very_many_scans_is_refused_undecoded(tmp_path):
     assert read_image(path).shape == (2000, 2000, 3)
 
 
+def test_only_a_file_that_may_have_many_scans_is_looked_through():
+    """A sequential JPEG with all components in its first scan has no other; libjpeg refuses one."""
+
+    def content(**options):
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), "teal").save(file, "JPEG", **options)
+        return file.getvalue()
+
+    plain, progressive = content(), content(progressive=True)
+    at = plain.index(b"\xff\xda") + 4  # where the scan tells how many components it has
+    parted = plain[:at] + b"\1" + plain[at + 1 :]
+    thumbnail = b"\xff\xe1" + (len(plain) + 2).to_bytes(2, "big") + plain
+    inside = [file[:2] + thumbnail + file[2:] for file in (plain, progressive)]
+    restart = b"\xff\xd8\xff\x01" + progressive[2:]  # a marker without a segment
+    found = [image_files._is_one_scan(file) for file in (plain, progressive, parted, *inside, restart, plain[:100])]
+    assert found == [True, False, False, True, False, False, False]
+    file = io.BytesIO(plain + b"\xff\xda" * 500)
+    assert not image_files.scans_are_many(file, 3)
+    assert image_files.scans_are_many(io.BytesIO(progressive + b"." * 9), 3)
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_a_decoder_that_takes_long_is_stopped(tmp_path, monkeypatch, once):
     """By the processor's time of its thread, not by the clock: a busy machine refuses nothing."""

@@ -49,8 +49,11 @@ MAX_SCANNED = 10**10
 
 _BLOCK = 1 << 20
 _SMALL, _SMALL_TOGETHER = 1024, 16  # bytes of a small part of a file, and how many of these are read between two looks
+_HEAD = 1 << 16  # that most files have ahead of their first scan
+_TABLES = (b"\xff\xc4", b"\xff\xc8", b"\xff\xcc")  # of the markers among frames' those that begin none
 _SCAN, _END = b"\xff\xda", b"\xff\xd9"  # markers of a JPEG file
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # not what stands for a value, nor what a scan has inside
+_SEQUENTIAL = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc9")  # frames that are no progressive ones
+_MARKER = re.compile(rb"\xff+[^\x00\x01\xff\xd0-\xd7]")  # not what stands for a value, nor what a scan has inside
 _MORE_SUFFIXES = (".mpo", ".pjpeg", ".pjp", ".jif", ".jfi")  # of JPEG, which Pillow reads but does not list
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BULK = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
@@ -177,20 +180,50 @@ def scans_are_many(file: IO[bytes], most: int) -> bool:
         return False
     signs, last = 0, b""
     file.seek(0)
+    if _is_one_scan(file.read(_HEAD)):
+        return False
+    file.seek(0)
     while block := file.read(_BLOCK):
         signs += (last + block).count(_SCAN)
         last = block[-1:]
     if signs <= most:  # as in all but a few files
         return False
     file.seek(0)
-    content, at, scans = file.read(), 2, 0
+    return sum(kind == _SCAN for kind, _ in _segments(file.read())) > most
+
+
+def _is_one_scan(head: bytes) -> bool:
+    r"""Whether a JPEG file begins with a scan of all that a sequential frame has: no other is decoded after it.
+
+    libjpeg's ``initial_setup`` and ``consume_markers`` (jdinput.c): a second one there is an error.
+
+    Examples
+    --------
+    >>> frame, scan = b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0", b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    >>> _is_one_scan(b"\xff\xd8" + frame + scan), _is_one_scan(b"\xff\xd8" + frame.replace(b"\xc0", b"\xc2") + scan)
+    (True, False)
+    """
+    components = 0
+    for kind, content in _segments(head):
+        if kind == _SCAN:
+            return len(content) > 0 and content[0] == components
+        if b"\xff\xc0" <= kind <= b"\xff\xcf" and kind not in _TABLES:
+            if components or kind not in _SEQUENTIAL or len(content) < 6:
+                return False
+            components = content[5]
+    return False
+
+
+def _segments(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a JPEG file's segments up to its end: their markers, and what is in them."""
+    at = 2
     while found := _MARKER.search(content, at):
         at, kind = found.end(), content[found.end() - 2 : found.end()]
         if kind == _END:
-            break
-        scans += kind == _SCAN
-        at += int.from_bytes(content[at : at + 2], "big")
-    return scans > most
+            return
+        length = int.from_bytes(content[at : at + 2], "big")
+        yield kind, content[at + 2 : at + length]
+        at += length
 
 
 def identify(file: IO[bytes]) -> Image.Image:
