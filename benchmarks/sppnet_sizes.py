@@ -57,7 +57,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "SPP, free sizes in buckets": {"schedule": "free", "sizes": (None,), "step": 32},
     "SPP, free at two sizes (288, 224)": {"schedule": "free", "sizes": (288, 224), "step": 32},
     "SPP, two sizes, weights averaged": {**TWO, "average": 0.99},
-    "SPP, two sizes, norms at the test size": {**TWO, "renorm": True},
+    "SPP, two sizes, norms at the test size": {**TWO, "renorm": True, "test_size": 288},  # of a trunk with norms
     **{
         f"SPP, whole at {' '.join(map(str, sizes))}, the head alone": {
             "schedule": "free",
@@ -169,7 +169,7 @@ class Tested:
         import torch
 
         network = model.module_
-        if model.freeze is None:
+        if model.freeze is None or model.renorm:
             return model.set_params(test_size=size).predict_proba(self.images)
         lower, learned = freeze_below(network, model.freeze)
         key = size, model.test_policy, model.freeze, tuple(model.levels) if model.freeze == "head" else ()
@@ -224,7 +224,7 @@ def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.nd
     options = trunk_options(arguments.trunk) | {"epochs": arguments.epochs, "lr": 1e-3, "trunk_lr": arguments.trunk_lr}
     options |= {"label_smoothing": 0.1, "validation": None, "device": arguments.device, "n_jobs": -1}
     options |= {"random_state": seed, **WAYS[way]}
-    test_sizes = (options["test_size"],) if "test_size" in options else TEST_SIZES
+    test_sizes = (options["test_size"],) if "test_size" in options else arguments.test_sizes
     options["test_size"] = options.get("test_size", 288)
     start = time.perf_counter()
     model = SPPNetClassifier(**options).fit(*scenes.take(train))
@@ -245,7 +245,8 @@ def best_of(lines: list[dict[str, Any]]) -> tuple[str, str]:
 def from_scratch(scenes: Scenes, way: str, seed: int, arguments: Any) -> dict[str, Any]:
     """Train the small trunk from scratch; the test images are looked at after every epoch, and choose nothing.
 
-    All sizes are a share of those of the other table, which a processor has no time for.
+    All sizes are a share of those of the other table, which a processor has no time for; of free sizes, a share of 224
+    for the shorter side.
     """
     few, share = scenes.test[:: arguments.curve_every], arguments.scratch_share
     options = {"trunk": "small", "epochs": arguments.scratch_epochs, "lr": 2e-3, "device": arguments.device}
@@ -255,7 +256,7 @@ def from_scratch(scenes: Scenes, way: str, seed: int, arguments: Any) -> dict[st
         return size if size in (None, "full") else round(share * size)
 
     tested = (options["test_size"],) if "test_size" in options else TEST_SIZES
-    options["sizes"] = tuple(map(smaller, options["sizes"]))
+    options["sizes"] = tuple(smaller(224 if size is None and share < 1 else size) for size in options["sizes"])
     options["step"], options["test_size"] = smaller(options.get("step", 32)), smaller(options.get("test_size", 224))
     start = time.perf_counter()
     model = SPPNetClassifier(**options).fit(*scenes.take(scenes.all))
@@ -440,12 +441,17 @@ def curves(lines: list[dict[str, Any]], folder: Path) -> None:
     figure.savefig(folder / "sppnet_sizes_curves.png", dpi=110)
 
 
+def parted(text: str) -> tuple[Any, ...]:
+    return tuple(size if size == "full" else int(size) for size in text.split(","))
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--parts", default="throughput,table,best,scratch")
     parser.add_argument("--ways", default="", help="beginnings of names, parted by ; all by default")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--test-sizes", type=parted, default=TEST_SIZES, help="of the fine-tuned, parted by commas")
     parser.add_argument("--trunk", choices=TRUNKS, default="efficientnet_lite0.onnx")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--trunk-lr", type=float, default=1e-4)

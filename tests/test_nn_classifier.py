@@ -405,6 +405,7 @@ def test_images_that_are_too_small_are_named():
         ({"lr": 0}, "lr must be"),
         ({"average": 1.0}, "average must be below 1"),
         ({"preprocess": "keras"}, "preprocess='keras'"),
+        ({"trunk": nn.Sequential(nn.Conv2d(3, 8, 3, 2)), "renorm": True}, "the network has no batch norms"),
         ({"random_state": "x"}, "random_state must be"),
         ({"lr": 1e30, "optimizer": "sgd", "norm": None}, "the loss is"),
     ],

@@ -24,7 +24,7 @@ from ..sppnet import SPPNet
 from .build import build, digest_of, estimate_norms, load_trunk, origin_of
 from .feeds import Feed, ImageFeed, Input
 from .frozen import MapFeed, Shelf, freeze_below
-from .loop import Measured, Recipe, own_generators, read_checkpoint, seeded, train
+from .loop import Measured, Recipe, norms_of, own_generators, read_checkpoint, seeded, train
 from .pixels import KEPT_BYTES, Pictures, Schedule
 from .ranks import Ranks, precision_of
 from .views import Looks, batches, look
@@ -120,6 +120,11 @@ class Fitting:
         seeded(self.seed, 0)
         network = build(self.origin, **self.made)
         load_trunk(network, estimator.weights)
+        if estimator.renorm and not norms_of(network):
+            raise SpmError(
+                "renorm=True: the network has no batch norms (a file's are often folded into its convolutions): "
+                "leave it out, or give the network as a module"
+            )
         self.make = input_of(estimator, network, ranks.device)
         self.make.place(network)
         self.network: SPPNet = network
