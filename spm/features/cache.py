@@ -19,7 +19,7 @@ from .._tools.opencv import cv2
 from .._tools.settings import as_usual
 from ..errors import SpmError
 from ..images import content_of, reading_once
-from .local import LocalFeatures, Views, cells_of_map, fingerprint_of
+from .local import LocalFeatures, Views, cells_of_map, fingerprint_of, points_of_lattice
 
 MARK = b"spm entry 1\n"
 ALIGN = 64  # bytes; where arrays begin in an entry
@@ -218,16 +218,9 @@ def _places(local: LocalFeatures) -> tuple[str, list[np.ndarray]]:
         return "extents", [extents]
     across = len(points) if (points[:, 1] == points[0, 1]).all() else int((points[:, 1] != points[0, 1]).argmax())
     xs, ys = points[:across, 0], points[::across, 1]
-    if len(points) == len(xs) * len(ys) and np.array_equal(extents, _lattice(xs, ys)):
+    if len(points) == len(xs) * len(ys) and np.array_equal(extents, points_of_lattice(xs, ys)):
         return "lattice", [xs, ys]
     return "points", [points]
-
-
-def _lattice(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    points = np.empty((len(ys), len(xs), 4), dtype=np.float32)
-    points[..., 0::2] = xs[:, None]
-    points[..., 1::2] = ys[:, None, None]
-    return points.reshape(-1, 4)
 
 
 def _hear(told: Any, arrays: list[np.ndarray]) -> Any:
@@ -244,7 +237,7 @@ def _hear_local(told: dict[str, Any], left: Any) -> LocalFeatures:
     if kind == "map":
         extents = _map(*grid).copy()
     elif kind == "lattice":
-        extents = _lattice(next(left), next(left))
+        extents = points_of_lattice(next(left), next(left))
     else:
         extents = next(left)
         extents = np.hstack([extents, extents]) if kind == "points" else extents

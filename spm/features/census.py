@@ -12,7 +12,7 @@ from .._tools.opencv import cv2
 from .._tools.options import Options, check_options, each, flag, optional, whole
 from .._tools.public import public
 from ..images import Seen, see_image
-from .local import ExtractorMixin, LocalFeatures, Views
+from .local import ExtractorMixin, LocalFeatures, Views, points_of_lattice
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))  # down, right; the first bit first
 
@@ -118,10 +118,8 @@ class CensusTransform(ExtractorMixin, BaseEstimator):
         height, width = (max(1, round(side / times)) for side in grey.shape)
         small: Any = grey if times == 1 else cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         codes = census_transform(small)
-        extents = np.empty((*codes.shape, 4), dtype=np.float32)
-        extents[..., 0::2] = (np.arange(codes.shape[1])[:, None] + 1.5) * (seen.size[1] / width)
-        extents[..., 1::2] = (np.arange(codes.shape[0])[:, None, None] + 1.5) * (seen.size[0] / height)
-        values, extents = codes.reshape(-1, 1), extents.reshape(-1, 4)
+        ys, xs = ((np.arange(codes.shape[k]) + 1.5) * (seen.size[k] / small.shape[k]) for k in (0, 1))
+        values, extents = codes.reshape(-1, 1), points_of_lattice(xs, ys)
         if not self.extremes:
             inner = (values[:, 0] != 0) & (values[:, 0] != 255)
             values, extents = values[inner], extents[inner]

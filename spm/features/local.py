@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tools.numba import njit
 from .._tools.public import public
 from ..boxes import check_boxes, mirror_boxes
 from ..errors import NotFiniteError, SpmError
@@ -140,6 +141,28 @@ def cells_of_map(rows: int, columns: int) -> np.ndarray:
     """
     i, j = np.divmod(np.arange(rows * columns, dtype=np.float32), np.float32(columns))
     return np.stack([j, i, j + 1, i + 1], axis=1)
+
+
+def points_of_lattice(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """Return the extents of points that lie at all pairs of some x and y, row by row: (len(ys) * len(xs), 4), float32.
+
+    Examples
+    --------
+    >>> points_of_lattice(np.array([1.5, 2.5]), np.array([4.0])).tolist()
+    [[1.5, 4.0, 1.5, 4.0], [2.5, 4.0, 2.5, 4.0]]
+    """
+    extents = np.empty((len(ys) * len(xs), 4), dtype=np.float32)
+    _put_lattice(np.asarray(xs, dtype=np.float32), np.asarray(ys, dtype=np.float32), extents)
+    return extents
+
+
+@njit
+def _put_lattice(xs: np.ndarray, ys: np.ndarray, extents: np.ndarray) -> None:
+    for i in range(len(ys)):
+        row = extents[i * len(xs) : (i + 1) * len(xs)]
+        for j in range(len(xs)):
+            row[j, 0] = row[j, 2] = xs[j]
+            row[j, 1] = row[j, 3] = ys[i]
 
 
 def all_finite(values: np.ndarray) -> bool:
