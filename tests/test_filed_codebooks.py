@@ -7,8 +7,9 @@ from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 
 import spm
+from spm.codebooks import kmeans as module
 from spm.codebooks import source as _source
-from spm.codebooks.kmeans import BLOCK, kmeans
+from spm.codebooks.kmeans import BLOCK, _accumulate, kmeans
 from spm.codebooks.mixture import gaussian_mixture
 from spm.codebooks.source import GROUP, Filed, Held, count_different, mean_and_variance
 from spm.features.stream import DescriptorFiles
@@ -49,6 +50,18 @@ def test_kmeans_has_the_bits_that_it_has_in_memory(tmp_path, cuts):
     )
     np.testing.assert_array_equal(here.centers, there.centers)
     assert (here.inertia, here.n_iter) == (there.inertia, there.n_iter)
+
+
+def test_beyond_a_number_nothing_is_kept_of_each_descriptor(tmp_path, monkeypatch):
+    """Every pass is then of all words, which is no worse; the bits are still the same."""
+    cloud = np.random.default_rng(0).normal(size=(4 * BLOCK, 12)).astype(np.float32)
+    listed = kmeans(cloud, 40, random_state=0)
+    monkeypatch.setattr(module, "LISTED", 3 * BLOCK)
+    here, there = (kmeans(Y, 40, random_state=0) for Y in (cloud, filed(cloud, tmp_path, [5000])))
+    np.testing.assert_array_equal(here.centers, there.centers)
+    assert not np.array_equal(here.centers, listed.centers)
+    assert here.inertia == pytest.approx(listed.inertia, rel=0.005)
+    assert _accumulate(cloud[:9], centers=here.centers, keep=False)[3] == []
 
 
 @pytest.mark.parametrize("cuts", CUTS)

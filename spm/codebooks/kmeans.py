@@ -22,6 +22,7 @@ SEEDS = 8  # descriptors per word among which k-means++ chooses
 COARSEST = 32  # and in the first, smallest sample
 GROWTH = 4  # from each sample to the next
 SHORT = 16  # words of a short list, among which most passes look for the nearest
+LISTED = 2**21  # descriptors at most that have lists: those of more fill the caller's memory, and his line to workers
 RELAX = 1.8  # how far a centre goes towards (and beyond) its cluster's mean; below 2, so that it converges
 
 
@@ -59,15 +60,17 @@ def kmeans(
     The centres are found by k-means++ (Arthur and Vassilvitskii 2007) and Lloyd's algorithm on a small random sample
     of the descriptors, refined on samples of four times the size each, and last on all of them. In every pass but the
     last a centre moves 1.8 times the way to its cluster's mean. Passes 1, 3, 7, 15, ... and the last compare every
-    descriptor with all words, and keep 16 of the nearest; those between compare it with these alone, in a sixth
-    of the time for 400 words and a fiftieth for 4,096. The result depends on `random_state` alone, not on the number of
-    threads (benchmarks/kmeans.py has times and sums of squares beside scikit-learn's and faiss's).
+    descriptor with all words, and keep 16 of the nearest; those between compare it with these alone, in a sixth of the
+    time for 400 words and a fiftieth for 4,096. Of more than two million descriptors, all passes are of all words. The
+    result depends on `random_state` alone, not on the number of threads (benchmarks/kmeans.py has times and sums of
+    squares beside scikit-learn's and faiss's).
 
     Parameters
     ----------
     X : ndarray of shape (N, D), or DescriptorFiles
         Descriptors; taken as float32. Those in files are read in every pass, by whatever workers the caller's
-        ``joblib.parallel_config`` names, and give the same bits; here lie 40 bytes for each of them, order and lists.
+        ``joblib.parallel_config`` names, and give the same bits; here lie 8 bytes for each of them, the order, and of
+        at most two million 32 more.
     n_words : int
         At most the number of different descriptors.
     n_init : int, default=1
@@ -161,11 +164,12 @@ def _coarse_to_fine(
 def _lloyd(source: Source, centers: np.ndarray, *, max_iter: int, tol: float, bar: Any) -> KMeansResult:
     threshold = tol * float(mean_and_variance(source, BLOCK)[1].mean())
     near = None  # the words that each descriptor is compared with; all of them where there is nothing
+    keep = len(source) <= LISTED
     for n_iter in range(1, max_iter + 1):
         bar.update()
         of_all = near is None
-        sums, counts, inertia, made = source.fold(partial(_accumulate, centers=centers), add, BLOCK, near)
-        near = made or near
+        sums, counts, inertia, made = source.fold(partial(_accumulate, centers=centers, keep=keep), add, BLOCK, near)
+        near = made or near or None
         means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
         moves = means - centers
         empty = np.flatnonzero(counts == 0)  # an empty cluster starts again at one of the descriptors farthest off
@@ -175,21 +179,28 @@ def _lloyd(source: Source, centers: np.ndarray, *, max_iter: int, tol: float, ba
         before, centers = centers, (centers + RELAX * moves).astype(np.float32)
         if len(empty):
             join = partial(_farther, most=len(empty))
-            centers[empty] = source.fold(partial(_farthest, centers=before, most=len(empty)), join, BLOCK, near)[1]
+            farthest = partial(_farthest, centers=before, most=len(empty))
+            centers[empty] = source.fold(farthest, join, BLOCK, near)[1]
         doubled = (n_iter + 1) & (n_iter + 2) == 0  # passes 3, 7, 15, ...: each stretch twice as long as the last
         if doubled or settled or len(empty) or n_iter + 1 == max_iter:
             near = None
     return KMeansResult(means.astype(np.float32), float(inertia), n_iter)
 
 
-def _accumulate(values: np.ndarray, near: np.ndarray | None = None, *, centers: np.ndarray) -> tuple[Any, ...]:
+def _accumulate(
+    values: np.ndarray, near: np.ndarray | None = None, *, centers: np.ndarray, keep: bool = True
+) -> tuple[Any, ...]:
     """Return what one block adds to every cluster, sums (K, D) float64 and counts (K,), and to all distances.
 
-    Descriptors go to the nearest of their short list of words, (n, SHORT); where there is none it is made here.
+    Descriptors go to the nearest of their short list of words, (n, SHORT); one that is made here is returned too.
     """
-    made = [] if near is not None else [short_lists(values, centers, min(SHORT, len(centers)))]
-    sums, counts, distances = _assigned(values, made[0] if near is None else near, centers)
-    return sums, counts, float(distances.sum(dtype=np.float64)), made
+    of = _listed(values, centers) if near is None else near
+    sums, counts, distances = _assigned(values, of, centers)
+    return sums, counts, float(distances.sum(dtype=np.float64)), [of] if near is None and keep else []
+
+
+def _listed(values: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    return short_lists(values, centers, min(SHORT, len(centers)))
 
 
 def _assigned(values: np.ndarray, near: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -199,9 +210,11 @@ def _assigned(values: np.ndarray, near: np.ndarray, centers: np.ndarray) -> tupl
     return sums, counts, distances
 
 
-def _farthest(values: np.ndarray, near: np.ndarray, centers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _farthest(
+    values: np.ndarray, near: np.ndarray | None = None, *, centers: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances of the descriptors of a block that are farthest off, and these."""
-    distances = _assigned(values, near, centers)[2]
+    distances = _assigned(values, _listed(values, centers) if near is None else near, centers)[2]
     order = np.argsort(-distances, kind="stable")[:most]
     return distances[order], values[order]
 
