@@ -57,7 +57,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "SPP, free sizes in buckets": {"schedule": "free", "sizes": (None,), "step": 32},
     "SPP, free at two sizes (288, 224)": {"schedule": "free", "sizes": (288, 224), "step": 32},
     "SPP, two sizes, weights averaged": {**TWO, "average": 0.99},
-    "SPP, two sizes, norms at the test size": {**TWO, "renorm": True, "test_size": 288},  # of a trunk with norms
+    "SPP, two sizes, norms learned": {
+        **TWO,
+        "keep_norms": False,
+        "test_size": 288,
+    },  # of a trunk with norms, as the next
+    "SPP, two sizes, norms at the test size": {**TWO, "renorm": True, "test_size": 288},
     **{
         f"SPP, whole at {' '.join(map(str, sizes))}, the head alone": {
             "schedule": "free",

@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 def test_below_the_frozen_layer_nothing_learns_and_the_rest_does():
     given = body()
     before = copy.deepcopy(given).state_dict()
-    fitted = model(trunk=given, freeze="3", lr=0.05).fit(X, Y)
+    fitted = model(trunk=given, freeze="3", keep_norms=False, lr=0.05).fit(X, Y)
     same({k: v.numpy() for k, v in before.items()}, {k: v.numpy() for k, v in given.state_dict().items()})  # a copy
     for name, value in before.items():
         learned = fitted.state_[f"trunk.body.{name}"]
@@ -379,6 +379,18 @@ def test_images_that_are_too_small_are_named():
         fitted.predict([X[1], np.zeros((6, 50, 3), np.uint8)])
     with pytest.raises(ImageError, match="too few for the trunk"):
         model(trunk=deep, sizes=(8,)).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "learned"),
+    [({"freeze": "3"}, False), ({"freeze": "3", "keep_norms": False}, True), ({}, True), ({"keep_norms": True}, False)],
+)
+def test_above_frozen_layers_norms_keep_their_statistics_and_learn_their_scales(options, learned):
+    """What a trunk was trained on tells means and variances better than a few photographs."""
+    before, norm = body()[4], model(**options).fit(X, Y).module_.trunk.body[4]
+    assert torch.equal(before.running_mean, norm.running_mean) != learned
+    assert torch.equal(before.running_var, norm.running_var) != learned
+    assert not torch.equal(before.weight, norm.weight)
 
 
 @pytest.mark.parametrize(

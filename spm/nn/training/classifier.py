@@ -101,6 +101,10 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         What each class counts, as scikit-learn has it; divided by images, not by their weights.
     average : float, optional
         Decay of an exponential mean of the weights over steps, such as 0.998; it takes their place.
+    keep_norms : bool, optional
+        Whether the trunk's batch norms keep the means and variances that they came with, and learn their scales and
+        shifts alone; by default where `freeze` is given. A few hundred photographs estimate them worse than what a
+        trunk was trained on (docs/guide/training.md has figures).
     renorm : bool, default=False
         Whether batch norms are estimated anew on whole training images at `test_size` ("FixRes").
     augment : bool or sequence of {"crop", "mirror"}, default=True
@@ -185,6 +189,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         label_smoothing: float = 0.0,
         class_weight: Any = None,
         average: float | None = None,
+        keep_norms: bool | None = None,
         renorm: bool = False,
         augment: bool | Sequence[str] = True,
         validation: Any = 0.1,
@@ -205,7 +210,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         self.views, self.epochs, self.batch_size, self.max_pixels = views, epochs, batch_size, max_pixels
         self.optimizer, self.lr, self.trunk_lr, self.momentum = optimizer, lr, trunk_lr, momentum
         self.weight_decay, self.rate, self.label_smoothing = weight_decay, rate, label_smoothing
-        self.class_weight, self.average, self.renorm, self.augment = class_weight, average, renorm, augment
+        self.class_weight, self.average, self.augment = class_weight, average, augment
+        self.keep_norms, self.renorm = keep_norms, renorm
         self.validation, self.patience, self.checkpoint = validation, patience, checkpoint
         self.preprocess, self.precision, self.channels_last = preprocess, precision, channels_last
         self.device, self.n_jobs, self.verbose, self.random_state = device, n_jobs, verbose, random_state

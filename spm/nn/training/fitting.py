@@ -150,6 +150,7 @@ class Fitting:
             validate=self._validator(lower if options.keep_maps else None, learned, mode, work),
             checkpoint=options.checkpoint,
             key=self._key(pictures) if kept else None,
+            at_rest=norms_of(self.network.trunk) if self._keeps_norms() else (),
             verbose=options.verbose,
         )
         self.network.eval()
@@ -157,6 +158,10 @@ class Fitting:
             looks = batches(Pictures(self.data.train, mode, **work), self.looks, options.batch_size)
             estimate_norms(self.network, (self.make(pixels) for _, pixels, _ in looks))
         return history
+
+    def _keeps_norms(self) -> bool:
+        keep = self.options.keep_norms
+        return self.options.freeze is not None if keep is None else keep
 
     def mixed(self) -> AbstractContextManager[Any]:
         """Return the context of mixed precision."""

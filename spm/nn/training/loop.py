@@ -6,7 +6,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,6 +240,7 @@ def train(
     validate: Callable[[nn.Module], Measured] | None = None,
     checkpoint: Any = None,
     key: dict[str, str] | None = None,
+    at_rest: Sequence[nn.Module] = (),
     verbose: bool = False,
 ) -> list[dict[str, Any]]:
     """Train a network in place.
@@ -260,6 +261,8 @@ def train(
         Written whole after every epoch; where it is there and of the same `key`, training goes on from it.
     key : dict of str
         All that the run depends on.
+    at_rest : sequence of Module
+        Parts that stay as they are in a test: norms that keep their statistics.
     verbose : bool
 
     Returns
@@ -288,7 +291,11 @@ def train(
         stack.enter_context(bar)
         bar.update(run.step)
         while run.epoch < recipe.epochs and not run.stopped:
-            _epoch(run, shared, learned, feed, targets, recipe, ranks, bar)
+            seeded(recipe.seed, run.epoch, ranks.rank, 3)
+            learned.train()
+            for part in at_rest:
+                part.eval()
+            _epoch(run, shared, feed, targets, recipe, ranks, bar)
             ranks.equalise(module.state_dict(), average.state if average is not None else {})
             _look(run, recipe, validate, bar)
             if checkpoint is not None and ranks.rank == 0:
@@ -303,7 +310,6 @@ def train(
 def _epoch(
     run: Run,
     shared: nn.Module,
-    learned: nn.Module,
     feed: Feed,
     targets: torch.Tensor,
     recipe: Recipe,
@@ -312,8 +318,6 @@ def _epoch(
 ) -> None:
     """Train for one epoch, and note what it brought."""
     start, n_steps = time.perf_counter(), feed.n_steps(run.epoch)
-    seeded(recipe.seed, run.epoch, ranks.rank, 3)
-    learned.train()
     sums = torch.zeros(2, dtype=torch.float64, device=ranks.device)
     for step, (at, inputs, n_all) in enumerate(feed.batches(run.epoch)):
         for group in run.optimizer.param_groups:

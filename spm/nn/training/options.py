@@ -98,6 +98,7 @@ OPTIONS: Options = {
     "label_smoothing": share,
     "class_weight": anything,
     "average": optional(share),
+    "keep_norms": optional(flag),
     "renorm": flag,
     "augment": _augment,
     "validation": _validation,
