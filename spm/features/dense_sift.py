@@ -16,7 +16,7 @@ from ..errors import ImageError
 from ..images import Seen, name_of, see_image
 from ._sift_loops import describe
 from .colours import LUMINANCE, channels_of
-from .local import ExtractorMixin, LocalFeatures, Views
+from .local import ExtractorMixin, LocalFeatures, Views, put_lattice
 
 N_CELLS = 4  # cells along each side of a patch
 N_ORIENTATIONS = 8
@@ -84,13 +84,15 @@ def dense_sift(
     >>> np.flatnonzero(values.reshape(16, 8).any(axis=0))  # grey levels rise downwards: 6 * 45 degrees
     array([6])
     """
-    sizes: tuple[Any, ...] = (patch_size,) if np.ndim(patch_size) == 0 else tuple(patch_size)  # type: ignore[arg-type]
-    lattices, centres = _lattices(image.shape[:2], sizes, step)
+    sizes: list[Any] = [patch_size] if np.ndim(patch_size) == 0 else list(patch_size)  # type: ignore[arg-type]
+    lattices = [[lattice(length, size, step, min(sizes)) for length in image.shape[:2]] for size in sizes]
+    ends = np.cumsum([len(tops) * len(lefts) for tops, lefts in lattices])
     channels = channels_of(image, color)
-    values = np.empty((len(centres), len(channels), N_VALUES), dtype=np.float32)
-    end = 0
-    for size, (tops, lefts) in zip(sizes, lattices, strict=True):
-        rows = slice(end, end := end + len(tops) * len(lefts))
+    values = np.empty((ends[-1], len(channels), N_VALUES), dtype=np.float32)
+    centres = np.empty((ends[-1], 2), dtype=np.float32)
+    for size, (tops, lefts), end in zip(sizes, lattices, ends, strict=True):
+        rows = slice(end - len(tops) * len(lefts), end)
+        put_lattice(lefts + size / 2, tops + size / 2, centres[rows])
         totals = np.empty((len(channels), rows.stop - rows.start if contrast_threshold > 0 else 0), dtype=np.float32)
         _fill(values[rows], totals, channels, tops, lefts, size, smoothing, window, norm, root)
         if contrast_threshold > 0:
@@ -117,16 +119,6 @@ def _fill(
     for c, channel in enumerate(channels):
         magnitude, angle = gradients(channel, smoothing * patch_size / N_CELLS)
         describe(magnitude, angle, tops, lefts, first, weights, keep_short, root, c, values, totals[c])
-
-
-@lru_cache(maxsize=256)  # photographs of a folder have few sizes
-def _lattices(shape: tuple[int, int], sizes: tuple[Any, ...], step: int) -> tuple[list[list[np.ndarray]], np.ndarray]:
-    """Return the first pixels of the patches of every size, down and across, and the centres of all, not writable."""
-    lattices = [[lattice(length, size, step, min(sizes)) for length in shape] for size in sizes]
-    at = [np.meshgrid(lefts + size / 2, tops + size / 2) for size, (tops, lefts) in zip(sizes, lattices, strict=True)]
-    centres = np.concatenate([np.stack(xy, axis=-1).reshape(-1, 2) for xy in at]).astype(np.float32)
-    centres.flags.writeable = False
-    return lattices, centres
 
 
 def lattice(length: int, patch_size: int, step: int, smallest: int | None = None) -> np.ndarray:

@@ -152,17 +152,20 @@ def points_of_lattice(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     [[1.5, 4.0, 1.5, 4.0], [2.5, 4.0, 2.5, 4.0]]
     """
     extents = np.empty((len(ys) * len(xs), 4), dtype=np.float32)
-    _put_lattice(np.asarray(xs, dtype=np.float32), np.asarray(ys, dtype=np.float32), extents)
+    put_lattice(xs, ys, extents)
     return extents
 
 
 @njit
-def _put_lattice(xs: np.ndarray, ys: np.ndarray, extents: np.ndarray) -> None:
+def put_lattice(xs: np.ndarray, ys: np.ndarray, places: np.ndarray) -> None:
+    """Set places, x and y once (N, 2) or twice (N, 4), to all pairs of some x and y, row by row."""
+    twice = places.shape[1] == 4
     for i in range(len(ys)):
-        row = extents[i * len(xs) : (i + 1) * len(xs)]
+        row = places[i * len(xs) : (i + 1) * len(xs)]
         for j in range(len(xs)):
-            row[j, 0] = row[j, 2] = xs[j]
-            row[j, 1] = row[j, 3] = ys[i]
+            row[j, 0], row[j, 1] = xs[j], ys[i]
+            if twice:
+                row[j, 2], row[j, 3] = xs[j], ys[i]
 
 
 def all_finite(values: np.ndarray) -> bool:
