@@ -276,14 +276,14 @@ def _intersection(a, b):
 
 def _raw_descriptor(image):
     """Return the 128 sums of the one patch that an image of 16 x 16 pixels is, before any norm."""
-    magnitude, orientation = gradients(image, 0)
+    magnitude, angle = gradients(image, 0)
     first, weights = cell_weights(16, "gaussian")
     sides = np.zeros((4, 16))  # what each pixel along an axis weighs in each cell
     for cell, (start, row) in enumerate(zip(first, weights, strict=True)):
         for pixel, weight in enumerate(row, start=start):
             if 0 <= pixel < 16:
                 sides[cell, pixel] = weight
-    turn = np.abs(orientation[..., None] - np.arange(8))
+    turn = np.abs(angle[..., None] * (8 / (2 * np.pi)) - np.arange(8))
     votes = magnitude[..., None] * np.maximum(1 - np.minimum(turn, 8 - turn), 0)  # (16, 16, 8)
     return np.einsum("iy,jx,yxo->ijo", sides, sides, votes).ravel()
 
