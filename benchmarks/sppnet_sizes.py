@@ -62,7 +62,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "keep_norms": False,
         "test_size": 288,
     },  # of a trunk with norms, as the next
-    "SPP, two sizes, norms at the test size": {**TWO, "renorm": True, "test_size": 288},
+    "SPP, two sizes, norms at the test size": {**TWO, "keep_norms": False, "renorm": True, "test_size": 288},
     **{
         f"SPP, whole at {' '.join(map(str, sizes))}, the head alone": {
             "schedule": "free",

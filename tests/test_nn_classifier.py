@@ -305,7 +305,7 @@ def test_norms_estimated_anew_are_those_of_all_images():
 
     network = nn.Sequential(nn.BatchNorm2d(3))
     images = [torch.rand(2, 3, 5, 7) * 4 + 1, torch.rand(1, 3, 9, 2), torch.rand(1, 3, 1, 1)]
-    estimate_norms(network, images)
+    estimate_norms(network, [network[0]], images)
     values = torch.cat([image.transpose(0, 1).reshape(3, -1) for image in images], dim=1)
     torch.testing.assert_close(network[0].running_mean, values.mean(1))
     torch.testing.assert_close(network[0].running_var, values.var(1, correction=0))
@@ -381,6 +381,17 @@ def test_images_that_are_too_small_are_named():
         model(trunk=deep, sizes=(8,)).fit(X, Y)
 
 
+def test_only_norms_that_estimate_in_training_are_estimated_anew():
+    """What has learned with given means and variances needs these: below a frozen layer, and where they are kept."""
+    first, second = body()[1], body()[4]
+    fitted = model(freeze="3", keep_norms=False, renorm=True, test_size=48).fit(X, Y).module_.trunk.body
+    once = model(freeze="3", keep_norms=False, test_size=48).fit(X, Y).module_.trunk.body
+    assert torch.equal(first.running_mean, fitted[1].running_mean)
+    assert not torch.equal(second.running_mean, fitted[4].running_mean)
+    assert not torch.equal(once[4].running_mean, fitted[4].running_mean)
+    assert torch.equal(once[4].weight, fitted[4].weight)
+
+
 @pytest.mark.parametrize(
     ("options", "learned"),
     [({"freeze": "3"}, False), ({"freeze": "3", "keep_norms": False}, True), ({}, True), ({"keep_norms": True}, False)],
@@ -417,7 +428,8 @@ def test_above_frozen_layers_norms_keep_their_statistics_and_learn_their_scales(
         ({"lr": 0}, "lr must be"),
         ({"average": 1.0}, "average must be below 1"),
         ({"preprocess": "keras"}, "preprocess='keras'"),
-        ({"trunk": nn.Sequential(nn.Conv2d(3, 8, 3, 2)), "renorm": True}, "the network has no batch norms"),
+        ({"trunk": nn.Sequential(nn.Conv2d(3, 8, 3, 2)), "renorm": True}, "no batch norm estimates anything here"),
+        ({"freeze": "3", "renorm": True}, "with freeze they are kept"),
         ({"random_state": "x"}, "random_state must be"),
         ({"lr": 1e30, "optimizer": "sgd", "norm": None}, "the loss is"),
     ],

@@ -20,7 +20,7 @@ from ..trunks import Trunk, trunk
 from ..trunks.architectures import ARCHITECTURES
 from ..trunks.cutting import cut_module
 from ..weights import load_weights
-from .loop import norms_of, norms_that_bear_one_value
+from .loop import norms_that_bear_one_value
 
 LENGTH = 20.0  # what the authors' programs bring the mean length of features to (spm_train.m)
 POOLS = ("max", "mean", "sum", "plain")
@@ -141,19 +141,20 @@ def as_file(network: SPPNet) -> tuple[Network, dict[str, np.ndarray]]:
 
 
 @torch.no_grad()
-def estimate_norms(network: nn.Module, batches: Any) -> None:
-    """Estimate means and variances of all batch norms anew, over batches of any sizes, each cell counting alike.
+def estimate_norms(network: nn.Module, norms: list[Any], batches: Any) -> None:
+    """Estimate means and variances of batch norms anew, over batches of any sizes, each cell counting alike.
 
     What is tested at another size than it was trained at has other statistics (Touvron et al. 2019, "Fixing the
-    train-test resolution discrepancy", who adapt norms to the test size). Every norm uses its batch's own meanwhile.
+    train-test resolution discrepancy", who adapt norms to the test size). Each of them uses its batch's own meanwhile.
 
     Parameters
     ----------
     network : Module
+    norms : list of BatchNorm
+        Of the network, those that estimated theirs in training; what has learned with given ones needs these.
     batches : iterable of Tensor
         Images.
     """
-    norms = norms_of(network)
     sums: dict[nn.Module, list[torch.Tensor]] = {}
 
     def count(norm: Any, inputs: Any) -> None:

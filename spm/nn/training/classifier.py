@@ -106,7 +106,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         shifts alone; by default where `freeze` is given. A few hundred photographs estimate them worse than what a
         trunk was trained on (docs/guide/training.md has figures).
     renorm : bool, default=False
-        Whether batch norms are estimated anew on whole training images at `test_size` ("FixRes").
+        Whether batch norms that estimated means and variances in training estimate them anew, on whole training images
+        at `test_size` ("FixRes").
     augment : bool or sequence of {"crop", "mirror"}, default=True
     validation : float, (images, labels) or None, default=0.1
         Share of the training images, of each class, held out, or others to look at: `history_` has loss and accuracy.

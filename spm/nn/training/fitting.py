@@ -120,11 +120,6 @@ class Fitting:
         seeded(self.seed, 0)
         network = build(self.origin, **self.made)
         load_trunk(network, estimator.weights)
-        if estimator.renorm and not norms_of(network):
-            raise SpmError(
-                "renorm=True: the network has no batch norms (a file's are often folded into its convolutions): "
-                "leave it out, or give the network as a module"
-            )
         self.make = input_of(estimator, network, ranks.device)
         self.make.place(network)
         self.network: SPPNet = network
@@ -140,6 +135,13 @@ class Fitting:
         if options.freeze is not None:
             lower, learned = freeze_below(self.network, options.freeze, self.mixed)
         self._check_sizes(pictures)
+        at_rest = norms_of(self.network.trunk) if self._keeps_norms() else []
+        estimated = [norm for norm in norms_of(learned) if norm not in at_rest]
+        if options.renorm and not estimated:
+            raise SpmError(
+                "renorm=True: no batch norm estimates anything here: with freeze they are kept (keep_norms=False lets "
+                "those that learn estimate), and a file's are often folded into its convolutions"
+            )
         history = train(
             self.network,
             learned,
@@ -150,13 +152,13 @@ class Fitting:
             validate=self._validator(lower if options.keep_maps else None, learned, mode, work),
             checkpoint=options.checkpoint,
             key=self._key(pictures) if kept else None,
-            at_rest=norms_of(self.network.trunk) if self._keeps_norms() else (),
+            at_rest=at_rest,
             verbose=options.verbose,
         )
         self.network.eval()
         if options.renorm:
             looks = batches(Pictures(self.data.train, mode, **work), self.looks, options.batch_size)
-            estimate_norms(self.network, (self.make(pixels) for _, pixels, _ in looks))
+            estimate_norms(self.network, estimated, (self.make(pixels) for _, pixels, _ in looks))
         return history
 
     def _keeps_norms(self) -> bool:
