@@ -56,3 +56,11 @@ def keep(name: str, title: str, *blocks: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)
     print(text)
+
+
+def resident() -> float:
+    """Return what this process holds, in MB, without the pages of files that it has mapped."""
+    import psutil
+
+    told = psutil.Process().memory_info()
+    return (told.rss - getattr(told, "shared", 0)) / 1e6

@@ -6,15 +6,13 @@ Lloyd's algorithm from the start that spm's seed leads to, until its inertia is 
 
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from _common import keep, scene15, scene15_fixed, table
+from _common import keep, resident, scene15, scene15_fixed, table
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
 import spm
@@ -41,11 +39,6 @@ def timed(work: Callable[[], float]) -> tuple[float, float]:
     return work(), time.perf_counter() - start
 
 
-def resident() -> int:
-    """Return the bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 class Watch:
     """The most memory that this process has while inside, looked at every 20 ms."""
 
@@ -62,6 +55,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        self.peak = max(self.peak, resident())
 
 
 def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
@@ -73,7 +67,7 @@ def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
     for n, n_words, most, turns in sizes:
         X = descriptors(1500, -(-n // 1500))[:n]
         kmeans(X[:5000], 10, random_state=0)  # compile
-        before, memory = resident(), 0
+        before, memory = resident(), 0.0
         ratios, spent = [], []
         for seed in range(turns):
             with Watch() as watch:
@@ -95,9 +89,7 @@ def against_faiss(sizes: list[tuple[int, int, int, int]]) -> None:
             )
             print(len(X), n_words, spent[-1], ratios[-1], flush=True)
         middle = int(np.argsort(ratios)[len(ratios) // 2])
-        rows.append(
-            [f"{len(X):,} x {n_words:,}", *spent[middle], f"{ratios[middle]:.1f}", f"{memory / 2**20:.0f}", turns]
-        )
+        rows.append([f"{len(X):,} x {n_words:,}", *spent[middle], f"{ratios[middle]:.1f}", f"{memory:.0f}", turns])
     head = [
         "descriptors x words",
         "spm s",

@@ -18,8 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import psutil
-from _common import RESULTS, keep, table
+from _common import RESULTS, keep, resident, table
 
 import spm
 
@@ -45,12 +44,6 @@ class Generated:
         random = np.random.default_rng(at)
         coarse = random.integers(0, 256, (16, 16), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
         return (coarse // 2 + random.integers(0, 128, (SIDE, SIDE), dtype=np.uint8)).astype(np.uint8)
-
-
-def resident() -> float:
-    """Return what this process holds, in MB, without the pages of files that it has mapped."""
-    told = psutil.Process().memory_info()
-    return (told.rss - getattr(told, "shared", 0)) / 1e6
 
 
 def measure(n: int, n_jobs: int | None = 2) -> tuple[list[tuple[int, float, float]], float, float]:

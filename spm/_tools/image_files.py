@@ -178,10 +178,10 @@ def scans_are_many(file: IO[bytes], most: int) -> bool:
     """
     if file.seek(0, os.SEEK_END) <= len(_SCAN) * most:  # too short for so many, as small images are: it is not read
         return False
-    signs, last = 0, b""
     file.seek(0)
     if _is_one_scan(file.read(_HEAD)):
         return False
+    signs, last = 0, b""
     file.seek(0)
     while block := file.read(_BLOCK):
         signs += (last + block).count(_SCAN)

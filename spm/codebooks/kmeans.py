@@ -194,27 +194,24 @@ def _accumulate(
 
     Descriptors go to the nearest of their short list of words, (n, SHORT); one that is made here is returned too.
     """
-    of = _listed(values, centers) if near is None else near
-    sums, counts, distances = _assigned(values, of, centers)
-    return sums, counts, float(distances.sum(dtype=np.float64)), [of] if near is None and keep else []
+    sums, counts, distances, lists = _assigned(values, near, centers)
+    return sums, counts, float(distances.sum(dtype=np.float64)), [lists] if near is None and keep else []
 
 
-def _listed(values: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    return short_lists(values, centers, min(SHORT, len(centers)))
-
-
-def _assigned(values: np.ndarray, near: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _assigned(values: np.ndarray, near: np.ndarray | None, centers: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return sums, counts, distances, and the short lists that these are by: `near`, or those made here."""
+    lists = short_lists(values, centers, min(SHORT, len(centers))) if near is None else near
     sums, counts = np.zeros(centers.shape, dtype=np.float64), np.zeros(len(centers), dtype=np.int64)
     distances = np.empty(len(values), dtype=np.float32)
-    _add_rows(values, centers, near, sums, counts, distances)
-    return sums, counts, distances
+    _add_rows(values, centers, lists, sums, counts, distances)
+    return sums, counts, distances, lists
 
 
 def _farthest(
     values: np.ndarray, near: np.ndarray | None = None, *, centers: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances of the descriptors of a block that are farthest off, and these."""
-    distances = _assigned(values, _listed(values, centers) if near is None else near, centers)[2]
+    distances = _assigned(values, near, centers)[2]
     order = np.argsort(-distances, kind="stable")[:most]
     return distances[order], values[order]
 
