@@ -126,6 +126,25 @@ def test_a_file_that_is_cleared_away_before_it_is_held_is_made_anew(tmp_path, mo
     assert len(taken) == 1 and os.listdir(tmp_path) == ["a"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="nothing is removed on Windows")
+@pytest.mark.parametrize("before", ["open", "_holds"])
+def test_a_folder_that_is_cleared_away_before_it_is_held_is_made_anew(tmp_path, monkeypatch, before):
+    """Whoever clears up can come before the new folder is opened, and before it is locked."""
+    home, taken = (os, "open") if before == "open" else (left, "_holds"), []
+    follows = getattr(*home)
+
+    def late(*args, **options):
+        if not taken:
+            taken.extend(os.listdir(tmp_path))
+            os.rmdir(tmp_path / taken[0])
+        return follows(*args, **options)
+
+    monkeypatch.setattr(*home, late)
+    with left.own_folder(tmp_path, "a") as folder:
+        assert folder.is_dir() and folder.name not in taken and len(taken) == 1
+    assert os.listdir(tmp_path) == []
+
+
 def test_where_there_are_no_locks_files_are_written_and_nothing_is_cleared(tmp_path, monkeypatch):
     handle, part = left.own_file(tmp_path, "a")
     os.close(handle)

@@ -74,10 +74,13 @@ def own_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     while True:
         folder = Path(parent) / _new_name(name)
         folder.mkdir(mode=0o700)
-        handle = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
+        try:
+            handle = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # whoever clears up was quicker
+            continue
         if handle is None or _holds(handle, folder):
             break
-        os.close(handle)
+        os.close(handle)  # the same, a moment later
     try:
         yield folder
     finally:
