@@ -290,7 +290,7 @@ def test_splits_may_be_an_iterator_and_default_to_the_protocols(folder):
     assert [(row["n_splits"], row["n_train"], row["n_test"]) for row in rows] == [(10, 4, 6)] * 2
 
 
-def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog):
+def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog, monkeypatch):
     for path in folder.glob("*/*.png"):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes())
@@ -298,11 +298,19 @@ def test_bad_images_are_raised_or_skipped_once(folder, tmp_path, caplog):
     options = {"presets": ("small", "smaller"), "cv": one_split()}
     with pytest.raises(SpmError, match=r"bad\.png"):
         compare(tmp_path, **options)
+    attempts, on_usable = [], comparison.on_usable
+
+    def told(*args, hopeful, **options):
+        attempts.append(hopeful)
+        return on_usable(*args, hopeful=hopeful, **options)
+
+    monkeypatch.setattr(comparison, "on_usable", told)
     result = compare(tmp_path, **options, on_error="skip")
     ((image, reason),) = result.skipped
     assert image == str(tmp_path / "a" / "bad.png") and "no image" in reason
     assert {row["n_test"] for row in result.rows} == {4}
     assert sum("bad.png" in record.getMessage() for record in caplog.records) == 2  # once for each preset
+    assert attempts == [True, False]  # one that was met is known to the next
 
 
 def test_without_a_folder_two_sets_with_fixed_splits_are_used(monkeypatch):

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 import spm
 from spm import ImageError, PerClassShuffleSplit, SpmError
-from spm.evaluation import prediction
+from spm.evaluation import prediction, protocols
 from spm.evaluation.prediction import predict
 from spm.evaluation.protocols import default_cv, evaluate
 
@@ -283,6 +283,75 @@ def test_bad_images_are_raised_by_default_here_too(bad):
         images[position] = next(iter(bad))
         with pytest.raises(ImageError, match="truncated"):
             evaluate(preset, images, LABELS, cv=[(range(5), range(5, 10))])
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Images that are looked at beside the work."""
+    images, error_of = [], protocols._error_of
+    monkeypatch.setattr(
+        protocols, "_error_of", lambda image, check: images.append(image) or error_of(image, check=check)
+    )
+    return images
+
+
+def small_preset():
+    return spm.presets.lazebnik2006(n_words=5, levels=(1,), random_state=0)
+
+
+def test_images_are_looked_at_beside_the_work_only_where_it_meets_one_that_it_cannot_use(looked_at):
+    cv = [(range(4), range(4, 10)), (range(4, 8), [0, 1, 2, 3, 8, 9])]
+    whole = evaluate(small_preset(), PICTURES, LABELS, cv=iter(cv), on_error="skip")
+    assert looked_at == [] and whole.skipped == []
+    for position in (0, 9):
+        images, labels = list(PICTURES), list(LABELS)
+        images.insert(position, "none.png")
+        labels.insert(position, "across")
+        moved = [[np.array(part) + (np.array(part) >= position) for part in split] for split in cv]
+        moved[0][0] = np.append(moved[0][0], position)
+        result = evaluate(small_preset(), images, labels, cv=iter(moved), on_error="skip")
+        assert len(looked_at) == 11 and [i for i, _ in result.skipped] == [position]
+        for (_, found), (_, expected) in zip(result.predictions, whole.predictions, strict=True):
+            assert found.tolist() == expected.tolist()
+        looked_at.clear()
+
+
+def test_what_the_first_split_does_not_meet_is_looked_at_before_it(looked_at, monkeypatch):
+    cv, begun = [([0, 1, 2, 3], [4, 5]), ([4, 5, 6, 7], [0, 9])], []
+    run_split = protocols._run_split
+    monkeypatch.setattr(protocols, "_run_split", lambda *args: begun.append(0) or run_split(*args))
+    assert evaluate(small_preset(), PICTURES, LABELS, cv=cv, on_error="skip").n_test == [2, 2]
+    assert len(looked_at) == 4 and len(begun) == 2
+    result = evaluate(small_preset(), [*PICTURES[:9], "none.png"], LABELS, cv=cv, on_error="skip")
+    assert result.n_test == [2, 1] and len(begun) == 4
+
+
+def test_a_class_of_bad_images_only_is_left_out():
+    result = evaluate(small_preset(), [*PICTURES, "none.png"], [*LABELS, "up"], on_error="skip")
+    assert result.classes.tolist() == ["across", "down"] and len(result.skipped) == 1
+
+
+def test_a_search_does_not_say_why_its_models_fail_so_that_images_are_looked_at_first(looked_at, recwarn):
+    images, labels = [*PICTURES, "none.png", "nor this.png"], [*LABELS, "across", "down"]
+    search = GridSearchCV(small_preset(), {"classifier__C": [1.0]}, cv=StratifiedKFold(2))
+    result = evaluate(search, images, labels, cv=[(range(12), [0, 1])], on_error="skip")
+    assert [i for i, _ in result.skipped] == [10, 11] and result.n_train == [10]
+    assert len(looked_at) == 12 and not recwarn.list
+
+
+def test_errors_of_splitters_are_forgiven_where_bad_images_caused_them():
+    images, labels = [*PICTURES, "none.png"], [*LABELS, "up"]
+    only = PerClassShuffleSplit(n_train=2, n_splits=2)  # of "up" there are not two
+    assert evaluate(small_preset(), images, labels, cv=only, on_error="skip").n_train == [4, 4]
+
+
+def test_what_fails_without_a_bad_image_fails_with_its_own_error(looked_at):
+    model = small_preset().set_params(vectorizer__encoder__n_words=5000)
+    with pytest.raises(SpmError) as plain:
+        evaluate(model, PICTURES, LABELS)
+    with pytest.raises(SpmError) as skipping:
+        evaluate(model, PICTURES, LABELS, on_error="skip")
+    assert str(skipping.value) == str(plain.value) and len(looked_at) == 10
 
 
 def test_nothing_but_bad_images_is_an_error():

@@ -100,6 +100,30 @@ def make_model(arguments: argparse.Namespace) -> Any:
     return set_options(model, {name: value for name, value in options.items() if name not in own}, own, known)
 
 
+def fit(
+    model: Any, images: Sequence[Any], targets: Any, place: str, arguments: argparse.Namespace, labels: bool = False
+) -> tuple[Any, Any]:
+    """Fit a model to all images that it can use, and return their positions, and those of the others with errors.
+
+    Where the targets are labels, two classes are needed.
+    """
+    from ..evaluation.protocols import on_usable
+
+    def draw(used: Any) -> Any:
+        if not len(used):
+            raise SpmError(f"{place}: none of the {len(images)} images can be used")
+        if labels and len({targets[i] for i in used}) < 2:
+            raise SpmError(f"{place}: images that can be used are in 1 class only: two are needed")
+        return [(used,)]
+
+    def learn(parts: Any) -> Any:
+        ((used,),) = parts
+        model.fit([images[i] for i in used], [targets[i] for i in used])
+        return used
+
+    return on_usable(images, model, draw, learn, **work_options(arguments))
+
+
 def set_options(model: Any, options: dict[str, Any], own: Sequence[str], known: Sequence[str] | None = None) -> Any:
     """Set options of a model and its steps, those that are `known` or, by default, all that it has."""
     names = sorted(model.get_params(deep=True) if known is None else known)

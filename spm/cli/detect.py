@@ -18,6 +18,7 @@ from ._steps import (
     check_output,
     check_report,
     count,
+    fit,
     is_watched,
     print_json,
     reasons,
@@ -195,20 +196,15 @@ def _about(found: Any) -> str:
 
 def _train(arguments: argparse.Namespace) -> None:
     from .._tools.options import check_all_options
-    from ..evaluation.protocols import usable
     from ..storage import save
 
     check_output(arguments.output)
     model = _make(arguments)
     check_all_options(model)
     data = _read(arguments, "train")
-    used, skipped = usable(data.data, model, **work_options(arguments))
-    if not len(used):
-        raise SpmError(f"{arguments.data}: none of the {len(data.data)} images can be used")
-    objects = [data.target[i] for i in used]
-    model.fit([data.data[i] for i in used], objects)
+    used, skipped = fit(model, data.data, data.target, arguments.data, arguments)
     save(model, arguments.output)
-    n_objects = sum(map(len, objects))
+    n_objects = sum(len(data.target[i]) for i in used)
     print(
         f"{printable(arguments.output)}: {len(model.classes_)} classes from {n_objects} objects of {len(used)} images "
         f"({_about(data)}){count(skipped)}"

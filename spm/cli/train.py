@@ -8,7 +8,7 @@ from typing import Any
 from .._tools.text import printable
 from ..errors import SpmError
 from ._arguments import add_folder, add_model_options, add_seed, add_work_options
-from ._steps import check_output, count, make_model, read_folder, work_options
+from ._steps import check_output, count, fit, make_model, read_folder
 
 HELP = "learn a model from photographs with labels: one sub-folder a class, or a table"
 
@@ -27,7 +27,6 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from .._tools.options import check_all_options
-    from ..evaluation.protocols import usable
     from ..storage import save
 
     check_output(arguments.output)
@@ -35,15 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_all_options(model)
     bunch, labels = read_folder(arguments)
     mine, apart = _to_train(bunch)
-    used, skipped = usable([bunch.data[i] for i in mine], model, **work_options(arguments))
-    used = mine[used]
-    if not len(used):
-        raise SpmError(f"{arguments.folder}: none of the {len(mine)} images can be used")
-    n_classes = len(np.unique(labels[used]))
-    if n_classes < 2:
-        raise SpmError(f"{arguments.folder}: images that can be used are in {n_classes} class only: two are needed")
-    model.fit([bunch.data[i] for i in used], labels[used])
+    labels = labels[mine]
+    used, skipped = fit(model, [bunch.data[i] for i in mine], labels, arguments.folder, arguments, labels=True)
     save(model, arguments.output)
+    n_classes = len(np.unique(labels[used]))
     print(f"{printable(arguments.output)}: {n_classes} classes from {len(used)} images{count(skipped)}{apart}")
 
 

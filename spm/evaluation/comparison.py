@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..datasets import load_digit_images, load_folder, make_layouts
 from ..errors import ImageError, SpmError, check_choice
 from .contenders import Contender, contenders, pyramids_of, separate
 from .journal import Journal, key_of, made_with, state_of
-from .protocols import ON_ERROR, Split, default_cv, measure, splits_of, usable
+from .protocols import ON_ERROR, Split, default_cv, measure, on_usable, splits_of
 from .results import COLUMNS, Comparison, row_cells
 
 __all__ = ["BUILT_IN", "COLUMNS", "DEFAULTS", "compare", "data_names", "default_splits", "pyramids_of", "row_cells"]
@@ -161,13 +161,13 @@ def default_splits(n_images: int) -> int:
 
 @dataclass
 class _Data:
-    """A data set, its splits, and what each preset can use of it."""
+    """A data set, its splits, and whether a preset has met an image in it that it could not use."""
 
     name: str
     images: Sequence[Any]
     labels: np.ndarray
     cv: Any
-    usable: dict[str, Any] = field(default_factory=dict)
+    faulty: bool = False  # as far as is known
 
     def __post_init__(self) -> None:
         if isinstance(self.cv, Iterator):
@@ -240,14 +240,6 @@ class _Trial:
             return None
         return Bunch(model=self.model(), **{name: figures[name] for name in DETAILS})
 
-    def usable(self) -> Any:
-        """Return the positions of the images that the contender can use, and those that it cannot with their errors."""
-        known, shared = self.data.usable, self.contender.shared
-        if self.contender.name not in known:
-            options = {"on_error": self.on_error, "n_jobs": shared["n_jobs"], "verbose": shared["verbose"]}
-            known[self.contender.name] = usable(self.data.images, self.model(), **options)
-        return known[self.contender.name]
-
 
 def _trials(data: _Data, contender: Contender, on_error: str) -> list[_Trial]:
     """Return a contender's rows to be: without a pyramid, and with it."""
@@ -270,22 +262,27 @@ def _measure_together(trials: Sequence[_Trial]) -> list[dict[str, Any]]:
     """Return the figures of a preset's trials, or why there are none; only a faulty image stops the comparison."""
     if not trials:
         return []
-    data = trials[0].data
+    data, shared = trials[0].data, trials[0].contender.shared
+    options = {"on_error": trials[0].on_error, "n_jobs": shared["n_jobs"], "verbose": shared["verbose"]}
+    draw, work = partial(splits_of, data.cv, data.labels), partial(_run, trials)
     try:
-        used, bad = trials[0].usable()
-        splits = splits_of(data.cv, data.labels, used)
-        first = trials[0].model()
-        if hasattr(first, "steps") and hasattr(first[0], "own_pyramid"):
-            pyramids = [trial.contender.own_pyramid(trial.levels) for trial in trials]
-            results = measure(first, pyramids, data.images, data.labels, splits)
-        else:  # such as a network that learns: with each pyramid another one
-            results = [measure(trial.model(), [None], data.images, data.labels, splits)[0] for trial in trials]
+        results, bad = on_usable(data.images, trials[0].model(), draw, work, **options, hopeful=not data.faulty)
     except ImageError:
         raise
     except SpmError as error:
         return [{**dict.fromkeys(FIGURES), "skipped": [], "error": str(error)}] * len(trials)
+    data.faulty |= bool(bad)
     skipped = [(error.source, error.reason) for _, error in bad]
     return [{**_figures(result), "skipped": skipped, "error": None} for result in results]
+
+
+def _run(trials: Sequence[_Trial], splits: Sequence[Split]) -> list[Bunch]:
+    """Return what was found in each of a preset's trials: in one pass, but for networks that learn with a pyramid."""
+    data, model = trials[0].data, trials[0].model()
+    if hasattr(model, "steps") and hasattr(model[0], "own_pyramid"):
+        pyramids = [trial.contender.own_pyramid(trial.levels) for trial in trials]
+        return measure(model, pyramids, data.images, data.labels, splits)
+    return [measure(trial.model(), [None], data.images, data.labels, splits)[0] for trial in trials]
 
 
 def _figures(result: Bunch) -> dict[str, Any]:

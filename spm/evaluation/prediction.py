@@ -190,7 +190,7 @@ class _Worker:
                 if self.on_error == "raise":
                     raise
             block = [self.images[i] for i in positions]
-            kept, bad = usable(block, self.model, on_error="skip", n_jobs=self.n_jobs)
+            kept, bad = usable(block, self.model, n_jobs=self.n_jobs)
             good, values, more = self._one_by_one(positions[kept])
             yield good, values, sorted([*((start + i, error) for i, error in bad), *more], key=lambda pair: pair[0])
 

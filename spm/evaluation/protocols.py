@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -113,7 +113,8 @@ def evaluate(
         fewer, and all others to test. Where that is fewer and classes differ by more than twice in size, half of each
         class trains, at most 100, and the log says so.
     on_error : {"raise", "skip"}, default="raise"
-        ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn.
+        ``"skip"`` drops the images that cannot be used, with their labels, before the splits are drawn. Where there are
+        any, the first split is begun twice.
     n_jobs : int or None
         Workers for looking at the images first, with ``"skip"``. The model has its own.
     verbose : bool, default=False
@@ -143,8 +144,10 @@ def evaluate(
     images, labels = check_images(images), np.asarray(labels)
     if labels.shape != (len(images),):
         raise SpmError(f"labels must be one for each of the {len(images)} images, got shape {labels.shape}")
-    used, skipped = usable(images, model, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
-    return Evaluation(**measure(model, [None], images, labels, splits_of(cv, labels, used))[0], skipped=skipped)
+    cv = list(cv) if isinstance(cv, Iterator) else cv  # it may be gone through twice
+    draw, work = partial(splits_of, cv, labels), partial(measure, model, [None], images, labels)
+    (result,), skipped = on_usable(images, model, draw, work, on_error=on_error, n_jobs=n_jobs, verbose=verbose)
+    return Evaluation(**result, skipped=skipped)
 
 
 @as_usual
@@ -289,18 +292,79 @@ def _fit(
     return maker, classifiers, seconds
 
 
-def usable(
-    images: Sequence[Any], model: Any, *, on_error: str, n_jobs: int | None, verbose: bool = False
-) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
-    """Return the positions of the images that a model can use, and those that it cannot with their errors."""
+def on_usable(
+    images: Sequence[Any],
+    model: Any,
+    draw: Callable[[np.ndarray], Sequence[Any]],
+    work: Callable[[Any], Any],
+    *,
+    on_error: str,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    hopeful: bool = True,
+) -> tuple[Any, list[tuple[int, ImageError]]]:
+    """Do some work on those images that a model can use, and tell of the others.
+
+    A model with a ``check`` says itself where it meets an image that it cannot use (a search over options does not, but
+    goes on with a warning). So all are taken to be without fault, which saves reading each once more; only if the work
+    fails are they looked at one by one, and it begins anew.
+
+    Parameters
+    ----------
+    images : sequence
+    model : estimator
+    draw : callable
+        Positions of images in, what each part of the work uses of them out: a tuple of arrays of positions for each.
+        Images that the first part does not meet are looked at before, so that no more than that part is in vain.
+    work : callable
+        What `draw` gave in, a result out.
+    on_error, n_jobs, verbose
+        As for `evaluate`.
+    hopeful : bool, default=True
+        False where a fault is known, so that all images are looked at first.
+
+    Returns
+    -------
+    result, list of (position, ImageError)
+    """
+    everything, failed = np.arange(len(images)), None
     if on_error == "raise":
-        return np.arange(len(images)), []
-    trial = partial(_error_of, check=getattr(_first(model), "check", read_image))
-    errors = in_order(trial, images, n_jobs=n_jobs, batch=8, label="checking", total=len(images), verbose=verbose)
-    skipped = [(i, error) for i, error in enumerate(errors) if error is not None]
+        return work(draw(everything)), []
+    faults = partial(_faults, images, model, n_jobs=n_jobs, verbose=verbose)
+    if hopeful and hasattr(model[0] if hasattr(model, "steps") else model, "check"):
+        try:
+            parts = draw(everything)
+            if not faults(np.setdiff1d(everything, np.concatenate(parts[0]))):
+                return work(parts), []
+        except Exception as error:  # splitters have errors of their own for classes of faulty images
+            failed = error
+    skipped = faults(everything)
+    if failed is not None and not skipped:
+        raise failed
+    return work(draw(_without(everything, skipped))), skipped
+
+
+def usable(images: Sequence[Any], model: Any, *, n_jobs: int | None) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
+    """Return the positions of the images that a model can use, and those that it cannot with their errors."""
+    everything = np.arange(len(images))
+    skipped = _faults(images, model, everything, n_jobs=n_jobs)
+    return _without(everything, skipped), skipped
+
+
+def _without(positions: np.ndarray, skipped: list[tuple[int, ImageError]]) -> np.ndarray:
     for _, error in skipped:
         log.warning("skipped %s", error)
-    return np.setdiff1d(np.arange(len(images)), [i for i, _ in skipped]), skipped
+    return np.setdiff1d(positions, [i for i, _ in skipped])
+
+
+def _faults(
+    images: Sequence[Any], model: Any, positions: np.ndarray, *, n_jobs: int | None, verbose: bool = False
+) -> list[tuple[int, ImageError]]:
+    """Return the positions of images that a model cannot use, with their errors."""
+    trial = partial(_error_of, check=getattr(_first(model), "check", read_image))
+    asked = [images[i] for i in positions]
+    errors = in_order(trial, asked, n_jobs=n_jobs, batch=8, label="checking", total=len(asked), verbose=verbose)
+    return [(int(i), error) for i, error in zip(positions, errors, strict=True) if error is not None]
 
 
 def _error_of(image: Any, check: Callable[[Any], Any]) -> ImageError | None:
