@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ import spm
 from spm._tools.parallel import in_order
 from spm.networks.session import open_network
 from spm.nn import ShapeBuckets, SPPNetClassifier
-from spm.nn.training import fitting
 from spm.nn.training.fitting import held_out, input_of, mode_of, sizes_of
 from spm.nn.training.frozen import freeze_below
 from spm.nn.training.pixels import Pictures
@@ -124,29 +123,6 @@ def accuracy(model: Any, images: Any, labels: np.ndarray) -> float:
     return 100 * float(np.mean([np.mean(said[labels == name] == name) for name in np.unique(labels)]))
 
 
-class Remembered:
-    """What lower layers that no way trains make of each batch: made once for all ways and seeds.
-
-    Batches of whole images come in the same order in every fit.
-    """
-
-    def __init__(self) -> None:
-        self.made: dict[Any, Any] = {}
-
-    def freeze_below(self, network: Any, name: str, *mixed: Any) -> tuple[Callable[[Any], Any], Any]:
-        """Return what `spm.nn.training.frozen.freeze_below` does, its lower part remembering."""
-        lower, learned = freeze_below(network, name, *mixed)
-        pooled = [str(network.pool)] if name == "head" else []
-
-        def remembering(images: Any) -> Any:
-            key = (name, *pooled, images.shape, blake2b(images.numpy().tobytes()).digest())
-            if key not in self.made:
-                self.made[key] = lower(images)
-            return self.made[key]
-
-        return remembering, learned
-
-
 class Tested:
     """Images at every test size, as the layers that no way trains see them: computed once for all ways and seeds."""
 
@@ -225,7 +201,7 @@ def fine_tuned(scenes: Scenes, way: str, seed: int, arguments: Any, train: np.nd
     """Fine-tune one way; return accuracies at every test size, on images held out and on the test images."""
     options = trunk_options(arguments.trunk) | {"epochs": arguments.epochs, "lr": 1e-3, "trunk_lr": arguments.trunk_lr}
     options |= {"label_smoothing": 0.1, "validation": None, "device": arguments.device, "n_jobs": -1}
-    options |= {"random_state": seed, **WAYS[way]}
+    options |= {"random_state": seed, "memory": arguments.maps, **WAYS[way]}
     test_sizes = (options["test_size"],) if "test_size" in options else arguments.test_sizes
     options["test_size"] = options.get("test_size", 288)
     start = time.perf_counter()
@@ -465,6 +441,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--sides", default="96,224")
     parser.add_argument("--share", type=float, default=1.0, help="of 15-Scene, to try the program")
+    parser.add_argument("--maps", type=Path, default=Path(tempfile.gettempdir()) / "spm-maps", help="of what is frozen")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "sppnet_sizes")
     return parser.parse_args()
 
@@ -498,7 +475,6 @@ def jobs(scenes: Scenes, arguments: argparse.Namespace, journal: Journal) -> Ite
 def main() -> None:
     arguments = parse()
     journal, scenes = Journal(arguments.out), Scenes(arguments.share)
-    fitting.freeze_below = Remembered().freeze_below
     for key, measure in jobs(scenes, arguments, journal):
         journal.once(key, measure)
     report(journal, arguments.out)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 
@@ -35,8 +36,8 @@ Y = np.array(["across", "down"] * 12)
 X = [picture(label, k) for k, label in enumerate(Y)]
 
 
-def body():
-    torch.manual_seed(5)
+def body(seed=5):
+    torch.manual_seed(seed)
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True),
         nn.Conv2d(8, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.ReLU(inplace=True),
@@ -241,6 +242,47 @@ def test_kept_maps_give_what_maps_made_anew_give():
     kept, anew = (model(**options, keep_maps=keep).fit(X, Y) for keep in (True, False))
     for name, value in kept.state_.items():
         np.testing.assert_allclose(value, anew.state_[name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("as_joblib", [False, True])
+@pytest.mark.parametrize("freeze", ["6", "head"])
+def test_maps_kept_in_a_folder_serve_the_next_fit_and_no_other_network(tmp_path, monkeypatch, freeze, as_joblib):
+    from spm.nn.training import fitting
+
+    rows = []
+
+    def counting(*args):
+        lower, learned = freeze_below(*args)
+        return lambda images: rows.append(len(images)) or lower(images), learned
+
+    def fit(**options):
+        rows.clear()
+        return model(freeze=freeze, validation=0.3, **options).fit(X, Y)
+
+    monkeypatch.setattr(fitting, "freeze_below", counting)
+    memory = joblib.Memory(tmp_path, verbose=0) if as_joblib else tmp_path
+    expected, n_made = fit().state_, sum(rows)
+    n_batches = len(rows)
+    same(expected, fit(memory=memory).state_)
+    assert sum(rows) == n_made + n_batches  # the first image of each batch is what the others are found by
+    same(expected, fit(memory=memory).state_)
+    assert rows == [1] * n_batches
+    again = fit(memory=memory, lr=0.02)
+    assert rows == [1] * n_batches
+    other = fit(memory=memory, trunk=body(seed=1)).state_
+    assert sum(rows) == n_made + n_batches
+    same(other, fit(trunk=body(seed=1)).state_)
+    for path in tmp_path.rglob("spm/*/*"):
+        path.write_bytes(path.read_bytes()[:-100])  # what is broken is made anew
+    same(expected, fit(memory=memory).state_)
+    assert sum(rows) == n_made + n_batches
+    assert spm.load(spm.save(again, tmp_path / "m.spm")).memory is None
+
+
+def test_a_checkpoint_does_not_depend_on_where_maps_are_kept(tmp_path):
+    options = {"freeze": "6", "checkpoint": tmp_path / "run.pt"}
+    first = model(**options, memory=tmp_path / "maps").fit(X, Y)
+    same(first.state_, model(**options).fit(X, Y).state_)
 
 
 def test_maps_beyond_the_bound_go_to_files(monkeypatch):

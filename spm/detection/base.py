@@ -31,13 +31,14 @@ from .._tools.options import (
 from .._tools.parallel import in_order
 from ..encoders.bag_of_words import BagOfWords
 from ..errors import SpmError
+from ..features.cache import location_of
 from ..features.local import fingerprint_of
 from ..images import check_images, content_of, naming, reading_once
 from ..pyramid.pyramid import SpatialPyramid
 from ..vectorizer import PyramidVectorizer
 from .learning.box_regression import moved
 from .learning.head import behind
-from .learning.stages import Stages, location_of, workplace
+from .learning.stages import Stages, workplace
 from .learning.training import Training, numbered
 from .metrics import average_precision
 from .objects import Objects, check_objects, classes_of

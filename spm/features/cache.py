@@ -135,6 +135,11 @@ def _name_of(function: Any) -> str:
     return getattr(function, "__qualname__", None) or repr(function)
 
 
+def location_of(memory: Any) -> Any:
+    """Return the folder of a joblib.Memory, or the path that was given in its place."""
+    return getattr(memory, "location", memory)
+
+
 # Entries
 
 

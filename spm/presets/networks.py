@@ -208,8 +208,10 @@ def sppnet2014(
         As `spm.nn.SPPNetClassifier` takes them.
     levels : sequence, default=(6, 3, 2, 1)
         The grids of the pyramid: n for n x n cells, or (rows, columns).
-    probability, memory : bool, path
-        For likeness with the other presets: probabilities are there always, and nothing is cached.
+    probability : bool
+        For likeness with the other presets: probabilities are there always.
+    memory
+        As `spm.nn.SPPNetClassifier` takes it.
     n_jobs, verbose, random_state
         As for `lazebnik2006`.
 
@@ -249,6 +251,7 @@ def sppnet2014(
         preprocess=preprocess,
         checkpoint=checkpoint,
         device=device,
+        memory=memory,
         n_jobs=n_jobs,
         verbose=verbose,
         random_state=random_state,

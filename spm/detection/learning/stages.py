@@ -67,11 +67,6 @@ class Stages:
         return None if self.folder is None else self.folder / f"{name}.npz"
 
 
-def location_of(memory: Any) -> Any:
-    """Return the folder of a joblib.Memory, or the path that was given in its place."""
-    return getattr(memory, "location", memory)
-
-
 @contextmanager
 def workplace(given: Any) -> Iterator[Any]:
     """Give where things are kept while they are needed: what is given, or a folder that goes again."""

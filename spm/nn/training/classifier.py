@@ -124,6 +124,9 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         last, and classifies 1.2 to 1.5 times as fast.
     device : str, default="auto"
         A GPU where there is one.
+    memory : joblib.Memory or path, optional
+        Where to keep the maps below `freeze` also between fits, so that several seeds, heads or rates share them: other
+        layers, weights or images make their own. Of no use where maps are not kept.
     n_jobs : int or None
         Threads that read and cut images.
     verbose : bool, default=False
@@ -200,6 +203,7 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         precision: str = "auto",
         channels_last: bool = True,
         device: str = "auto",
+        memory: Any = None,
         n_jobs: int | None = None,
         verbose: bool = False,
         random_state: Any = None,
@@ -215,7 +219,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
         self.keep_norms, self.renorm = keep_norms, renorm
         self.validation, self.patience, self.checkpoint = validation, patience, checkpoint
         self.preprocess, self.precision, self.channels_last = preprocess, precision, channels_last
-        self.device, self.n_jobs, self.verbose, self.random_state = device, n_jobs, verbose, random_state
+        self.device, self.memory, self.n_jobs, self.verbose = device, memory, n_jobs, verbose
+        self.random_state = random_state
 
     @learns
     @as_usual

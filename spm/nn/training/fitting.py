@@ -18,18 +18,21 @@ from torch import nn
 
 from ... import __version__
 from ...errors import ImageError, SpmError
+from ...features.cache import location_of
 from ...images import check_images, check_one_each, name_of
 from ..export import channels_in
 from ..sppnet import SPPNet
 from .build import build, digest_of, estimate_norms, load_trunk, origin_of
 from .feeds import Feed, ImageFeed, Input
-from .frozen import MapFeed, Shelf, freeze_below
+from .frozen import MapFeed, Remembered, Shelf, freeze_below
 from .loop import Measured, Recipe, norms_of, own_generators, read_checkpoint, seeded, train
 from .pixels import KEPT_BYTES, Pictures, Schedule
 from .ranks import Ranks, precision_of
 from .views import Looks, batches, look
 
-NOT_OF_A_RUN = ("checkpoint", "device", "n_jobs", "random_state", "trunk", "validation", "verbose", "views", "weights")
+NOT_OF_A_RUN = {
+    *("checkpoint", "device", "memory", "n_jobs", "random_state", "trunk", "validation", "verbose", "views", "weights")
+}
 """Options of which a checkpoint does not depend, or whose content stands for them."""
 
 
@@ -134,6 +137,8 @@ class Fitting:
         lower, learned = None, cast(nn.Module, self.network)
         if options.freeze is not None:
             lower, learned = freeze_below(self.network, options.freeze, self.mixed)
+            if options.keep_maps and location_of(options.memory) is not None:
+                lower = Remembered(lower, options.memory)
         self._check_sizes(pictures)
         at_rest = norms_of(self.network.trunk) if self._keeps_norms() else []
         estimated = [norm for norm in norms_of(learned) if norm not in at_rest]
