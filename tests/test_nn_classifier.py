@@ -18,7 +18,7 @@ import spm  # noqa: E402
 from spm import ImageError, SpmError  # noqa: E402
 from spm.nn import SPPNetClassifier  # noqa: E402
 from spm.nn.training import loop  # noqa: E402
-from spm.nn.training.frozen import freeze_below  # noqa: E402
+from spm.nn.training.frozen import Remembered, freeze_below  # noqa: E402
 
 GENERATOR = np.random.default_rng(0)
 
@@ -244,9 +244,9 @@ def test_kept_maps_give_what_maps_made_anew_give():
         np.testing.assert_allclose(value, anew.state_[name], atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("as_joblib", [False, True])
-@pytest.mark.parametrize("freeze", ["6", "head"])
-def test_maps_kept_in_a_folder_serve_the_next_fit_and_no_other_network(tmp_path, monkeypatch, freeze, as_joblib):
+@pytest.fixture
+def rows(monkeypatch):
+    """How many images go through the layers that do not learn, batch by batch."""
     from spm.nn.training import fitting
 
     rows = []
@@ -255,28 +255,50 @@ def test_maps_kept_in_a_folder_serve_the_next_fit_and_no_other_network(tmp_path,
         lower, learned = freeze_below(*args)
         return lambda images: rows.append(len(images)) or lower(images), learned
 
+    monkeypatch.setattr(fitting, "freeze_below", counting)
+    return rows
+
+
+@pytest.mark.parametrize("as_joblib", [False, True])
+@pytest.mark.parametrize("freeze", ["6", "head"])
+def test_maps_kept_in_a_folder_serve_the_next_fit_and_no_other_network(tmp_path, rows, freeze, as_joblib):
     def fit(**options):
         rows.clear()
         return model(freeze=freeze, validation=0.3, **options).fit(X, Y)
 
-    monkeypatch.setattr(fitting, "freeze_below", counting)
     memory = joblib.Memory(tmp_path, verbose=0) if as_joblib else tmp_path
     expected, n_made = fit().state_, sum(rows)
-    n_batches = len(rows)
     same(expected, fit(memory=memory).state_)
-    assert sum(rows) == n_made + n_batches  # the first image of each batch is what the others are found by
+    n_noise = sum(rows) - n_made
+    assert 0 < n_noise <= 8
     same(expected, fit(memory=memory).state_)
-    assert rows == [1] * n_batches
+    assert sum(rows) == n_noise  # of each shape the layers see noise, by which they are known
     again = fit(memory=memory, lr=0.02)
-    assert rows == [1] * n_batches
+    assert sum(rows) == n_noise
     other = fit(memory=memory, trunk=body(seed=1)).state_
-    assert sum(rows) == n_made + n_batches
+    assert sum(rows) == n_made + n_noise
     same(other, fit(trunk=body(seed=1)).state_)
     for path in tmp_path.rglob("spm/*/*"):
         path.write_bytes(path.read_bytes()[:-100])  # what is broken is made anew
     same(expected, fit(memory=memory).state_)
-    assert sum(rows) == n_made + n_batches
+    assert sum(rows) == n_made + n_noise
     assert spm.load(spm.save(again, tmp_path / "m.spm")).memory is None
+
+
+def test_maps_in_a_folder_serve_other_seeds_which_hold_other_images_out(tmp_path, rows):
+    options = {"freeze": "6", "augment": False, "schedule": "free", "sizes": (None,), "step": 8, "test_size": "full"}
+    expected = [model(**options, random_state=seed).fit(X, Y).state_ for seed in range(4)]
+    for random_state, state in enumerate(expected):
+        rows.clear()
+        same(state, model(**options, memory=tmp_path, random_state=random_state).fit(X, Y).state_)
+    assert sum(rows) <= 8 + 4  # noise, and an image that was never among several
+
+
+def test_remembered_maps_have_the_bits_of_their_batch(tmp_path):
+    lower, _ = freeze_below(spm.nn.spp_net("small", n_classes=2).eval(), "head")
+    kept, images = Remembered(lower, tmp_path), torch.rand(9, 3, 40, 56)
+    for some in ([3], [0, 1, 2], [0, 1, 2, 3], range(9), [8], [7, 2]):  # alone, all new, one new, some new, alone, none
+        assert torch.equal(kept(images[some])[0], lower(images[some])[0])
 
 
 def test_a_checkpoint_does_not_depend_on_where_maps_are_kept(tmp_path):

@@ -125,8 +125,8 @@ class SPPNetClassifier(ClassifierMixin, BaseEstimator):
     device : str, default="auto"
         A GPU where there is one.
     memory : joblib.Memory or path, optional
-        Where to keep the maps below `freeze` also between fits, so that several seeds, heads or rates share them: other
-        layers, weights or images make their own. Of no use where maps are not kept.
+        Where to keep each image's maps below `freeze` also between fits, so that several seeds, rates or splits share
+        them: other layers, weights or sizes make their own. Of no use where maps are not kept.
     n_jobs : int or None
         Threads that read and cut images.
     verbose : bool, default=False

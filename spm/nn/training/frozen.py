@@ -171,10 +171,11 @@ def freeze_below(
 
 
 class Remembered:
-    """Layers that do not learn, whose maps of a batch lie in a folder once they were made, for all fits that follow.
+    """Layers that do not learn, whose maps of an image lie in a folder once they were made, for all fits that follow.
 
-    The first image of a batch goes through the layers in any case: what comes out of it, with the batch, is what its
-    maps are found by. So other layers, weights, versions or devices, which would make other maps, make them anew.
+    An image's maps are found by its pixels and by what the layers make of noise of its shape: so other layers, weights,
+    versions or devices, which would make other maps, make their own. On a processor the bits of maps do not depend on
+    what else is in a batch, but for one that is alone, which therefore counts as another.
 
     Parameters
     ----------
@@ -191,22 +192,40 @@ class Remembered:
 
     def __init__(self, lower: Callable[[torch.Tensor], Tensors], memory: Any) -> None:
         self.lower, self.folder = lower, Path(os.fsdecode(location_of(memory))) / "spm"
+        self._layers: dict[Any, tuple[int, bytes]] = {}
 
     def __call__(self, images: torch.Tensor) -> Tensors:
         """Return the maps of a batch, in float32."""
-        seen = self.lower(images[:1])
-        digest = blake2b(digest_size=20)
-        for part in (images, *seen):
-            array = part.float().cpu().numpy()
-            digest.update(f"{array.shape}".encode() + array.tobytes())
-        key = digest.hexdigest()
-        paths = [self.folder / key[:2] / f"{key}-{k}" for k in range(len(seen))]
-        maps = [read_entry(path) for path in paths]
-        if any(part is None for part in maps):
-            maps = [part.float().cpu().numpy() for part in self.lower(images)]
-            for path, part in zip(paths, maps, strict=True):
-                write_entry(path, part)
-        return tuple(torch.from_numpy(part).to(images.device) for part in maps)
+        n_maps, layers = self._known_by(images[:2])
+        keys = [_digest(layers, image) for image in images]
+        paths = [[self.folder / key[:2] / f"{key}-{k}" for k in range(n_maps)] for key in keys]
+        kept = [[read_entry(path) for path in own] for own in paths]
+        missing = [i for i, own in enumerate(kept) if any(part is None for part in own)]
+        if missing:
+            several = missing if len(missing) > 1 else [missing[0], (missing[0] + 1) % len(images)]
+            made = self.lower(images[several[: len(images)]])
+            parts = [part.float().cpu().numpy() for part in made]
+            for row, i in enumerate(missing):
+                kept[i] = [part[row] for part in parts]
+                for path, part in zip(paths[i], kept[i], strict=True):
+                    write_entry(path, part)
+        return tuple(torch.from_numpy(np.stack(part)).to(images.device) for part in zip(*kept, strict=True))
+
+    def _known_by(self, some: torch.Tensor) -> tuple[int, bytes]:
+        """Return how many maps the layers make of such images, and a digest of what they make of noise."""
+        if some.shape not in self._layers:
+            noise = torch.rand(some.shape, generator=torch.Generator().manual_seed(0))
+            maps = self.lower(torch.empty_like(some).copy_(noise))
+            self._layers[some.shape] = len(maps), _digest(b"", *maps).encode()
+        return self._layers[some.shape]
+
+
+def _digest(start: bytes, *tensors: torch.Tensor) -> str:
+    digest = blake2b(start, digest_size=20)
+    for part in tensors:
+        array = part.float().cpu().numpy()
+        digest.update(f"{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 class Shelf:
