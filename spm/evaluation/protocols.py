@@ -330,35 +330,33 @@ def on_usable(
     everything, failed = np.arange(len(images)), None
     if on_error == "raise":
         return work(draw(everything)), []
-    faults = partial(_faults, images, model, n_jobs=n_jobs, verbose=verbose)
+    look: dict[str, Any] = {"n_jobs": n_jobs, "verbose": verbose}
     if hopeful and hasattr(model[0] if hasattr(model, "steps") else model, "check"):
         try:
             parts = draw(everything)
-            if not faults(np.setdiff1d(everything, np.concatenate(parts[0]))):
+            if not _faults(images, model, np.setdiff1d(everything, np.concatenate(parts[0])), **look):
                 return work(parts), []
         except Exception as error:  # splitters have errors of their own for classes of faulty images
             failed = error
-    skipped = faults(everything)
+    used, skipped = usable(images, model, **look)
     if failed is not None and not skipped:
         raise failed
-    return work(draw(_without(everything, skipped))), skipped
+    return work(draw(used)), skipped
 
 
-def usable(images: Sequence[Any], model: Any, *, n_jobs: int | None) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
+def usable(
+    images: Sequence[Any], model: Any, *, n_jobs: int | None, verbose: bool = False
+) -> tuple[np.ndarray, list[tuple[int, ImageError]]]:
     """Return the positions of the images that a model can use, and those that it cannot with their errors."""
     everything = np.arange(len(images))
-    skipped = _faults(images, model, everything, n_jobs=n_jobs)
-    return _without(everything, skipped), skipped
-
-
-def _without(positions: np.ndarray, skipped: list[tuple[int, ImageError]]) -> np.ndarray:
+    skipped = _faults(images, model, everything, n_jobs=n_jobs, verbose=verbose)
     for _, error in skipped:
         log.warning("skipped %s", error)
-    return np.setdiff1d(positions, [i for i, _ in skipped])
+    return np.setdiff1d(everything, [i for i, _ in skipped]), skipped
 
 
 def _faults(
-    images: Sequence[Any], model: Any, positions: np.ndarray, *, n_jobs: int | None, verbose: bool = False
+    images: Sequence[Any], model: Any, positions: np.ndarray, *, n_jobs: int | None, verbose: bool
 ) -> list[tuple[int, ImageError]]:
     """Return the positions of images that a model cannot use, with their errors."""
     trial = partial(_error_of, check=getattr(_first(model), "check", read_image))

@@ -84,7 +84,7 @@ class Remembering:
         if hasattr(memory, "cache"):
             self._kept = memory.cache(make, ignore=["maker", "image"], verbose=0)
         else:
-            self._folder = Path(os.fsdecode(memory)) / "spm"
+            self._folder = entries_in(memory)
 
     @as_usual
     def __call__(self, image: Any) -> Any:
@@ -97,7 +97,7 @@ class Remembering:
             key = digest.hexdigest()
             if self._kept is not None:
                 return self._kept(key, self._maker, image)
-            path = self._folder / key[:2] / key  # type: ignore[operator]
+            path = entry_of(self._folder, key)  # type: ignore[arg-type]
             found = read_entry(path)
             if found is None:
                 found = self._make(key, self._maker, image)
@@ -141,6 +141,16 @@ def location_of(memory: Any) -> Any:
 
 
 # Entries
+
+
+def entries_in(memory: Any) -> Path:
+    """Return the folder of the entries that are kept under a path, or beside those of a joblib.Memory."""
+    return Path(os.fsdecode(location_of(memory))) / "spm"
+
+
+def entry_of(folder: Path, key: str) -> Path:
+    """Return the file of the entry that is found by a key, in one of few hundred folders."""
+    return folder / key[:2] / key
 
 
 def write_entry(path: Path, made: Any) -> None:

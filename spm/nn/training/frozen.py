@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,7 @@ import torch
 from torch import fx, nn
 
 from ...errors import SpmError
-from ...features.cache import location_of, read_entry, write_entry
+from ...features.cache import entries_in, entry_of, read_entry, write_entry
 from ..trunks.cutting import Around
 from ..trunks.onnx_import import module_name
 from .feeds import Feed, Input, Tensors, plain_views
@@ -191,14 +190,14 @@ class Remembered:
     """
 
     def __init__(self, lower: Callable[[torch.Tensor], Tensors], memory: Any) -> None:
-        self.lower, self.folder = lower, Path(os.fsdecode(location_of(memory))) / "spm"
+        self.lower, self.folder = lower, entries_in(memory)
         self._layers: dict[Any, tuple[int, bytes]] = {}
 
     def __call__(self, images: torch.Tensor) -> Tensors:
         """Return the maps of a batch, in float32."""
         n_maps, layers = self._known_by(images[:2])
         keys = [_digest(layers, image) for image in images]
-        paths = [[self.folder / key[:2] / f"{key}-{k}" for k in range(n_maps)] for key in keys]
+        paths = [[entry_of(self.folder, f"{key}-{k}") for k in range(n_maps)] for key in keys]
         kept = [[read_entry(path) for path in own] for own in paths]
         missing = [i for i, own in enumerate(kept) if any(part is None for part in own)]
         if missing:
